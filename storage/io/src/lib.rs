@@ -1,0 +1,11 @@
+//! Bytes to a device and back: aligned buffers, direct files, and the two ways (io_uring,
+//! `pwritev2`) a lane submits and completes. The only home of `unsafe`.
+//!
+//! A [`Disk`] is one WAL directory as its lane sees it. Requests go down (`submit_*`),
+//! completions come up (`poll`); nothing blocks but the calls that say so. `SimDisk` is the
+//! third implementation, with a volatile cache and every fault of the fault model; all three
+//! pass `conformance`.
+
+mod disk;
+
+pub use disk::{BLOCK_BYTES, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
