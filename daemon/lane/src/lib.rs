@@ -1,0 +1,12 @@
+//! A lane: the loop turn that owns a set of shards outright and the WAL they share. Decide,
+//! propose, write, apply and answer happen here, in one thread, without locks, clocks or sockets:
+//! the daemon drives it from a thread, the simulation from a seed.
+
+mod request;
+
+pub use request::{
+    AdminReason, AdminRefusal, Answer, Appended, CreateTopic, CreatedTopic, DeleteRecordsPartition,
+    DeleteTopic, FetchPartition, FetchRequest, FetchedPartition, FoundOffset, LeaderHint,
+    ListOffsetsPartition, OffsetAnswer, OffsetQuery, Origin, Outcome, ProducePartition, Reason,
+    RecordSlice, Refusal, Request, Ticket,
+};

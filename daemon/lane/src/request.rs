@@ -1,0 +1,347 @@
+//! What a connection may ask of a lane, and what it gets back.
+//!
+//! ```text
+//! broker --Call{ticket, Request}--> lane      effects in the order of arrival
+//! broker <--(ticket, Answer)------- lane      exactly one answer a call, when its fate is known
+//! ```
+//!
+//! No Kafka wire types here: the broker translates, so that simulation and protocol versions
+//! stay apart. An answer that says "not leader" may hide a write whose fate is unknown; only
+//! `Refusal::outcome` tells.
+
+use bytes::Bytes;
+use holdfast_base::{NodeId, PartitionKey, ShardId, Term, TopicId};
+use holdfast_batch::BatchHeader;
+use holdfast_wal::Extent;
+
+/// The caller's name for a call; unique while the call is open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Ticket(pub u64);
+
+/// A call on the lane.
+#[derive(Debug)]
+pub enum Request {
+    /// Append batches; answered when each is committed, refused, or its fate is unknown.
+    Produce(Vec<ProducePartition>),
+    /// Read committed batches; parked until `min_bytes` are there or the deadline passes.
+    Fetch(FetchRequest),
+    /// Offsets of partitions, from the committed prefix.
+    ListOffsets(Vec<ListOffsetsPartition>),
+    /// Move `log_start` of partitions up.
+    DeleteRecords(Vec<DeleteRecordsPartition>),
+    /// Create topics, each with its audit record. Answered when shard 0 *and* the shards of the
+    /// partitions have applied it, so that create-then-produce works at once.
+    CreateTopics(Vec<CreateTopic>, Origin),
+    /// Delete topics. Answered when shard 0 has applied it.
+    DeleteTopics(Vec<DeleteTopic>, Origin),
+    /// A block of producer ids, never given out before.
+    AllocateProducerIds,
+}
+
+/// The answer to a [`Request`], same variant, same order of parts.
+#[derive(Debug)]
+pub enum Answer {
+    /// Per partition.
+    Produce(Vec<Result<Appended, Refusal>>),
+    /// Per partition asked.
+    Fetch(Vec<Result<FetchedPartition, Refusal>>),
+    /// Per partition.
+    ListOffsets(Vec<Result<OffsetAnswer, Refusal>>),
+    /// The new log start per partition.
+    DeleteRecords(Vec<Result<i64, Refusal>>),
+    /// Per topic.
+    CreateTopics(Vec<Result<CreatedTopic, AdminRefusal>>),
+    /// Per topic: its id and name.
+    DeleteTopics(Vec<Result<(TopicId, String), AdminRefusal>>),
+    /// First id and count.
+    AllocateProducerIds(Result<(i64, u32), Refusal>),
+}
+
+/// Who asked, for the audit record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// `User:ANONYMOUS` until listeners authenticate.
+    pub principal: String,
+    /// Remote address as text.
+    pub host: String,
+    /// Kafka's client id, as sent.
+    pub client_id: String,
+}
+
+/// One batch for one partition. The connection has checked it: one batch, true lengths, CRC,
+/// records as deep as configured (`holdfast_batch::validate_produced`).
+#[derive(Debug)]
+pub struct ProducePartition {
+    /// Where to.
+    pub partition: PartitionKey,
+    /// The batch as it came, a slice of the request.
+    pub bytes: Bytes,
+    /// Its parsed header.
+    pub header: BatchHeader,
+}
+
+/// A batch that is committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Offset of its first record. The original one when the batch was a duplicate.
+    pub base_offset: i64,
+    /// Append time when the topic uses LogAppendTime, else -1.
+    pub log_append_time_ms: i64,
+    /// The partition's log start.
+    pub log_start: i64,
+}
+
+/// A long-polling read.
+#[derive(Debug)]
+pub struct FetchRequest {
+    /// Answer once this many bytes are there over all partitions.
+    pub min_bytes: u32,
+    /// Never more than this many, but the first batch whole.
+    pub max_bytes: u32,
+    /// Boottime at which to answer with what is there.
+    pub deadline_ns: u64,
+    /// In the client's order, which is kept for fairness.
+    pub partitions: Vec<FetchPartition>,
+}
+
+/// One partition of a [`FetchRequest`].
+#[derive(Clone, Copy, Debug)]
+pub struct FetchPartition {
+    /// Which.
+    pub partition: PartitionKey,
+    /// First offset wanted; the batch that holds it is served whole.
+    pub fetch_offset: i64,
+    /// Never more than this many bytes for this partition, but the first batch whole.
+    pub max_bytes: u32,
+    /// The leader epoch the client believes in, -1 if none: fenced when it differs.
+    pub current_leader_epoch: i32,
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub struct FetchedPartition {
+    /// End of the committed prefix.
+    pub high_watermark: i64,
+    /// Equals the high watermark until transactions exist.
+    pub last_stable: i64,
+    /// First offset that may be read.
+    pub log_start: i64,
+    /// Whole batches in offset order.
+    pub records: Vec<RecordSlice>,
+}
+
+/// Whole batches, contiguous.
+#[derive(Clone, Debug)]
+pub enum RecordSlice {
+    /// In the tail cache.
+    Cached(Bytes),
+    /// On the WAL device: read it away from the lane, then check its CRC.
+    OnDisk {
+        /// The WAL file.
+        file: std::sync::Arc<str>,
+        /// Where in it.
+        extent: Extent,
+        /// Base offset the first batch must show, so that a recycled segment is noticed.
+        base_offset: i64,
+    },
+}
+
+/// One partition of a ListOffsets call.
+#[derive(Clone, Copy, Debug)]
+pub struct ListOffsetsPartition {
+    /// Which.
+    pub partition: PartitionKey,
+    /// What is asked.
+    pub query: OffsetQuery,
+    /// As in [`FetchPartition::current_leader_epoch`].
+    pub current_leader_epoch: i32,
+}
+
+/// What a ListOffsets call asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OffsetQuery {
+    /// -1.
+    Latest,
+    /// -2.
+    Earliest,
+    /// -3: the record with the greatest timestamp.
+    MaxTimestamp,
+    /// -4: the first offset still on the WAL.
+    EarliestLocal,
+    /// -5: the last uploaded offset; none until objects exist.
+    LatestTiered,
+    /// The first record whose timestamp is at least this, ms.
+    AtTime(i64),
+}
+
+/// Answer to one [`ListOffsetsPartition`].
+#[derive(Debug)]
+pub struct OffsetAnswer {
+    /// Leader epoch of the answer; -1 unknown.
+    pub leader_epoch: i32,
+    /// What was found.
+    pub found: FoundOffset,
+}
+
+/// Where the lane's knowledge ends: record timestamps lie inside batches.
+#[derive(Debug)]
+pub enum FoundOffset {
+    /// An offset, its timestamp or -1.
+    Offset {
+        /// -1 when there is none.
+        offset: i64,
+        /// -1 when it has none.
+        timestamp_ms: i64,
+    },
+    /// The record lies in this batch: the broker walks it.
+    InBatch(RecordSlice),
+}
+
+/// One partition of a DeleteRecords call.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteRecordsPartition {
+    /// Which.
+    pub partition: PartitionKey,
+    /// New log start; -1 is the high watermark.
+    pub before_offset: i64,
+}
+
+/// A topic to create.
+#[derive(Clone, Debug)]
+pub struct CreateTopic {
+    /// Its name, not yet checked.
+    pub name: String,
+    /// -1 is the broker's default.
+    pub partitions: i32,
+    /// -1 is the broker's default.
+    pub replication_factor: i16,
+    /// Replica nodes per partition, when the client names them; else empty.
+    pub assignment: Vec<(i32, Vec<i32>)>,
+    /// Topic configuration, key and value.
+    pub configs: Vec<(String, Option<String>)>,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+/// A topic that is there now.
+#[derive(Clone, Debug)]
+pub struct CreatedTopic {
+    /// Its id for ever.
+    pub id: TopicId,
+    /// How many partitions.
+    pub partitions: i32,
+    /// How many replicas each.
+    pub replication_factor: i16,
+}
+
+/// A topic to delete.
+#[derive(Clone, Debug)]
+pub enum DeleteTopic {
+    /// By name.
+    Name(String),
+    /// By id.
+    Id(TopicId),
+}
+
+/// Did it happen?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Certainly not.
+    DidNot,
+    /// It may have: the entry was proposed and leadership was lost.
+    Unknown,
+}
+
+/// Why a partition's part of a call was not done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The reason, one for each thing a client may do.
+    pub reason: Reason,
+    /// Whether it may have happened all the same.
+    pub outcome: Outcome,
+    /// The current leader as far as known, for KIP-951 answers.
+    pub leader: Option<LeaderHint>,
+}
+
+/// Who leads a shard, as soft state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeaderHint {
+    /// The node.
+    pub node: NodeId,
+    /// The shard.
+    pub shard: ShardId,
+    /// In this term.
+    pub term: Term,
+    /// The partition's leader epoch under it.
+    pub leader_epoch: i32,
+}
+
+/// Reasons of a [`Refusal`]; the broker maps each to the code its API allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// This node does not lead the partition's shard, or has not applied its first entry yet.
+    NotLeader,
+    /// No such partition in this shard (deleted, or never there).
+    UnknownPartition,
+    /// The client's leader epoch is older than ours.
+    FencedEpoch,
+    /// The client's leader epoch is newer than ours.
+    UnknownEpoch,
+    /// The WAL is full, or more bytes wait than the budget allows. Retry later.
+    NoSpace,
+    /// A fetch or delete offset outside `log_start..=high_watermark`.
+    OffsetOutOfRange,
+    /// Idempotent producer: the sequence does not follow (gap or reordering).
+    OutOfOrderSequence,
+    /// Idempotent producer: a newer epoch of this producer id is known.
+    StaleProducerEpoch,
+    /// Idempotent producer: a duplicate older than the five batches remembered.
+    DuplicateSequence,
+    /// The batch is larger than the topic's `max.message.bytes`.
+    TooLarge,
+    /// Record timestamps lie outside what the topic allows.
+    InvalidTimestamp,
+    /// What the topic's configuration forbids (keyless on a compacted topic, transactional data
+    /// before transactions exist).
+    InvalidRecord,
+    /// The replica is quarantined or its bytes cannot be read.
+    Storage,
+}
+
+/// Why an administrative operation was not done: Kafka's code by name, and words for a person.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdminRefusal {
+    /// Which.
+    pub reason: AdminReason,
+    /// What, why and what to try.
+    pub message: String,
+}
+
+/// Reasons of an [`AdminRefusal`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AdminReason {
+    /// Another node leads shard 0, or nobody does yet.
+    NotController,
+    /// A topic of that name is there.
+    TopicAlreadyExists,
+    /// No such topic name.
+    UnknownTopic,
+    /// No such topic id.
+    UnknownTopicId,
+    /// Name empty, too long, reserved, colliding or with bad characters.
+    InvalidTopicName,
+    /// Number of partitions.
+    InvalidPartitions,
+    /// More replicas than live nodes, or none.
+    InvalidReplicationFactor,
+    /// The assignment names unknown nodes or is incomplete.
+    InvalidReplicaAssignment,
+    /// Unknown configuration or bad value.
+    InvalidConfig,
+    /// The request contradicts itself.
+    InvalidRequest,
+    /// The operation did not finish in time; it may have happened.
+    TimedOut,
+    /// No WAL space even for administration.
+    NoSpace,
+}
