@@ -6,6 +6,8 @@
 //! third implementation, with a volatile cache and every fault of the fault model; all three
 //! pass `conformance`.
 
+mod aligned;
 mod disk;
 
+pub use aligned::{AlignedBuf, BufferPool, BufferPoolStatus};
 pub use disk::{BLOCK_BYTES, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
