@@ -168,6 +168,8 @@ pub struct WrittenEntry {
     pub payload: Bytes,
     /// Where the payload lies on the device.
     pub payload_extent: Extent,
+    /// The frame that holds the entry: the place an [`EntryRun`] names.
+    pub frame: Extent,
 }
 
 /// The result of `Wal::append`: everything of it is durable once `durable ≥ last_frame`.
