@@ -1,0 +1,21 @@
+//! An open-loop Kafka load generator that costs little, and what it needs to know of a broker's
+//! process: CPU, memory, disk.
+//!
+//! ```text
+//! wire, batch ─▶ client ─▶ load (produce, paced) · drain · e2e ─▶ compare (Holdfast and Kafka)
+//!                                    process, disk, fio ──────────▶
+//! ```
+//! Ideas: batches are encoded once and sent again; one thread and `ppoll` drive all sockets; a
+//! latency counts from the moment a record was *meant* to leave (Tene, "coordinated omission").
+//! Caveat: generator and broker share the machine's cores, so the generator's CPU is published.
+
+pub mod wire;
+pub mod batch;
+pub mod clock;
+pub mod client;
+pub mod drain;
+pub mod end_to_end;
+pub mod load;
+pub mod process;
+pub mod report;
+pub mod round_trip;
