@@ -71,6 +71,18 @@ pub enum Completion {
     },
 }
 
+impl Completion {
+    /// The token of the request that ended.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        match self {
+            Completion::Write { token, .. }
+            | Completion::Read { token, .. }
+            | Completion::Create { token, .. } => *token,
+        }
+    }
+}
+
 /// One WAL directory.
 ///
 /// Rules every implementation keeps (`conformance` tests them):
@@ -79,7 +91,12 @@ pub enum Completion {
 ///   flush). Writes in flight may complete in any order.
 /// - A read submitted after a write's completion sees that write.
 /// - A torn or lost write is possible only for writes whose completion was never polled.
-/// - After one `Failed` completion every later write fails too: a device does not heal.
+/// - After one `Failed` write or create every later write fails too: a device does not heal. A
+///   failed read fails alone: a lost sector of a sealed segment stops no writes.
+/// - Writes stay inside the file; offsets, lengths and the address of the data are multiples of
+///   [`BLOCK_BYTES`] ([`AlignedBuf`](crate::AlignedBuf)). Anything else is a bug and panics.
+/// - Names are plain (no `/`, no leading dot) and never `LOCK` or `*.creating`.
+/// - A file that has its name is whole, also after a power cut while it was made.
 /// - `poll` never blocks; the driver waits on the disk's own descriptor (real back ends) or
 ///   moves simulated time.
 pub trait Disk {

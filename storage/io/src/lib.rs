@@ -7,7 +7,20 @@
 //! pass `conformance`.
 
 mod aligned;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod directory;
 mod disk;
+mod file;
+mod helpers;
+mod pwritev2;
+mod status;
+#[cfg(test)]
+mod testing;
+mod wake;
 
 pub use aligned::{AlignedBuf, BufferPool, BufferPoolStatus};
 pub use disk::{BLOCK_BYTES, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
+pub use pwritev2::{DiskOptions, Pwritev2Disk};
+pub use status::{DeviceFacts, DiskStatus};
+pub use wake::{WaitableDisk, Waker};
