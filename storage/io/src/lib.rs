@@ -14,6 +14,7 @@ mod disk;
 mod file;
 mod helpers;
 mod pwritev2;
+mod sim;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -22,5 +23,6 @@ mod wake;
 pub use aligned::{AlignedBuf, BufferPool, BufferPoolStatus};
 pub use disk::{BLOCK_BYTES, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
 pub use pwritev2::{DiskOptions, Pwritev2Disk};
+pub use sim::{SimCounters, SimDevice, SimDisk, SimFaults, SimSnapshot, WriteFault};
 pub use status::{DeviceFacts, DiskStatus};
 pub use wake::{WaitableDisk, Waker};
