@@ -1,0 +1,317 @@
+//! The commands of shard 0 as bytes.
+//!
+//! ```text
+//! entry    command*                             decoded whole before any is applied
+//! command  kind u8 | version u8 | length u32 | body (length bytes)
+//!
+//! kind 1 Genesis              cluster [16] | nodes: list of (node u32, listeners)
+//!                             | shards: list of (shard u32, factor u16, replicas) | origin
+//! kind 2 RegisterNode         node u32 | listeners | origin
+//! kind 3 CreateTopic          topic id [16] | name | factor u16 | configs: list of (key, value)
+//!                             | partitions: list of (shard u32, generation u32) | origin
+//! kind 4 DeleteTopic          topic id [16] | name | origin
+//! kind 5 AllocateProducerIds  node u32 | first i64 | count u32
+//!
+//! listeners  list of (name, host, port u16)      replicas  list of (replica u64, node u32)
+//! origin     principal | host | client id        name, host, key ...  string
+//! ```
+//!
+//! All kinds are version 1. A kind or version not known here is undecodable: the replica stops
+//! rather than guess (new ones are gated by the feature level).
+
+use holdfast_base::{ClusterId, NodeId, ReplicaId, ShardId, TopicId};
+
+use crate::audit::AuditOrigin;
+use crate::codec::{Reader, Undecodable, Writer};
+use crate::image::{Genesis, Listener, Node, Placement, ShardPlacement};
+
+/// Commands of one entry, together: an entry's limit (design, rule consensus 4).
+pub const COMMANDS_BYTES_MAX: usize = 4 << 20;
+
+const VERSION: u8 = 1;
+const HEAD_BYTES: usize = 6;
+
+/// One command. An administrative one carries who asked, so that it is its own audit record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Founds the cluster.
+    Genesis(Genesis, AuditOrigin),
+    /// A node says where clients find it.
+    RegisterNode {
+        /// Which.
+        node: NodeId,
+        /// All it has; replaces what was there.
+        listeners: Vec<Listener>,
+        /// The node itself, or an operator.
+        origin: AuditOrigin,
+    },
+    /// Makes a topic.
+    CreateTopic {
+        /// Drawn by who decided.
+        id: TopicId,
+        /// Its name.
+        name: String,
+        /// Of all shards named in `partitions`.
+        replication_factor: u16,
+        /// Key and value, sorted by key.
+        configs: Vec<(String, String)>,
+        /// Where each partition goes.
+        partitions: Vec<Placement>,
+        /// Who asked.
+        origin: AuditOrigin,
+    },
+    /// Deletes a topic.
+    DeleteTopic {
+        /// The topic that was meant, whatever has its name by then.
+        id: TopicId,
+        /// Its name, for the audit record.
+        name: String,
+        /// Who asked.
+        origin: AuditOrigin,
+    },
+    /// Takes a block of producer ids. Not administrative: no audit record.
+    AllocateProducerIds {
+        /// For which node.
+        node: NodeId,
+        /// First id; refused unless it is the next one.
+        first: i64,
+        /// How many.
+        count: u32,
+    },
+}
+
+impl Command {
+    fn kind(&self) -> u8 {
+        match self {
+            Command::Genesis(..) => 1,
+            Command::RegisterNode { .. } => 2,
+            Command::CreateTopic { .. } => 3,
+            Command::DeleteTopic { .. } => 4,
+            Command::AllocateProducerIds { .. } => 5,
+        }
+    }
+
+    /// Head and body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = Writer::default();
+        match self {
+            Command::Genesis(genesis, origin) => {
+                body.raw(&genesis.cluster.0);
+                write_nodes(&mut body, genesis.nodes.iter());
+                write_shards(&mut body, genesis.shards.iter());
+                origin.write(&mut body);
+            }
+            Command::RegisterNode { node, listeners, origin } => {
+                body.u32(node.0);
+                write_listeners(&mut body, listeners);
+                origin.write(&mut body);
+            }
+            Command::CreateTopic { id, name, replication_factor, configs, partitions, origin } => {
+                body.raw(&id.0);
+                body.string(name);
+                body.u16(*replication_factor);
+                body.list(configs, |body, (key, value)| {
+                    body.string(key);
+                    body.string(value);
+                });
+                write_partitions(&mut body, partitions);
+                origin.write(&mut body);
+            }
+            Command::DeleteTopic { id, name, origin } => {
+                body.raw(&id.0);
+                body.string(name);
+                origin.write(&mut body);
+            }
+            Command::AllocateProducerIds { node, first, count } => {
+                body.u32(node.0);
+                body.i64(*first);
+                body.u32(*count);
+            }
+        }
+        let length = u32::try_from(body.bytes.len()).expect("parts are bounded far below 4 GiB");
+        let mut bytes = Writer::default();
+        bytes.u8(self.kind());
+        bytes.u8(VERSION);
+        bytes.u32(length);
+        bytes.raw(&body.bytes);
+        bytes.bytes
+    }
+
+    fn decode_body(kind: u8, body: &mut Reader<'_>) -> Result<Command, Undecodable> {
+        Ok(match kind {
+            1 => {
+                let cluster = ClusterId(body.array()?);
+                let nodes = read_nodes(body)?.into_iter().collect();
+                let shards = read_shards(body)?.into_iter().collect();
+                Command::Genesis(Genesis { cluster, nodes, shards }, AuditOrigin::read(body)?)
+            }
+            2 => Command::RegisterNode {
+                node: NodeId(body.u32()?),
+                listeners: read_listeners(body)?,
+                origin: AuditOrigin::read(body)?,
+            },
+            3 => Command::CreateTopic {
+                id: body.topic_id()?,
+                name: body.string()?,
+                replication_factor: body.u16()?,
+                configs: body.list(4, |body| Ok((body.string()?, body.string()?)))?,
+                partitions: read_partitions(body)?,
+                origin: AuditOrigin::read(body)?,
+            },
+            4 => Command::DeleteTopic {
+                id: body.topic_id()?,
+                name: body.string()?,
+                origin: AuditOrigin::read(body)?,
+            },
+            5 => Command::AllocateProducerIds {
+                node: NodeId(body.u32()?),
+                first: body.i64()?,
+                count: body.u32()?,
+            },
+            _ => return body.wrong("unknown command kind"),
+        })
+    }
+
+    /// All commands of an entry, each with its bytes.
+    pub(crate) fn decode_all(bytes: &[u8]) -> Result<Vec<(Command, &[u8])>, Undecodable> {
+        if bytes.len() > COMMANDS_BYTES_MAX {
+            return Err(Undecodable { at: 0, what: "more than 4 MiB of commands" });
+        }
+        let mut commands = Vec::new();
+        let mut reader = Reader::new(bytes);
+        while reader.left() > 0 {
+            let start = bytes.len() - reader.left();
+            let kind = reader.u8()?;
+            if reader.u8()? != VERSION {
+                return reader.wrong("unknown command version");
+            }
+            let length = reader.u32()? as usize;
+            let mut body = Reader::new(reader.raw(length)?);
+            let at = |inner: Undecodable| Undecodable {
+                at: start + HEAD_BYTES + inner.at,
+                what: inner.what,
+            };
+            let command = Command::decode_body(kind, &mut body).map_err(at)?;
+            body.finish().map_err(at)?;
+            commands.push((command, &bytes[start..start + HEAD_BYTES + length]));
+        }
+        Ok(commands)
+    }
+}
+
+/// Collects the commands of one entry.
+///
+/// Invariant: `bytes` never exceeds [`COMMANDS_BYTES_MAX`].
+#[derive(Debug, Default)]
+pub struct CommandBuilder {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl CommandBuilder {
+    /// An empty entry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many commands are in it; also the place of the next one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is nothing to propose.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The entry's command section.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Adds a command and says its place, or `None` when the entry would grow too large.
+    pub(crate) fn push(&mut self, command: &Command) -> Option<usize> {
+        let bytes = command.encode();
+        if self.bytes.len() + bytes.len() > COMMANDS_BYTES_MAX {
+            return None;
+        }
+        self.bytes.extend_from_slice(&bytes);
+        self.count += 1;
+        Some(self.count - 1)
+    }
+}
+
+pub(crate) fn write_listeners(to: &mut Writer, listeners: &[Listener]) {
+    to.list(listeners, |to, listener| {
+        to.string(&listener.name);
+        to.string(&listener.host);
+        to.u16(listener.port);
+    });
+}
+
+pub(crate) fn read_listeners(from: &mut Reader<'_>) -> Result<Vec<Listener>, Undecodable> {
+    from.list(6, |from| {
+        Ok(Listener { name: from.string()?, host: from.string()?, port: from.u16()? })
+    })
+}
+
+pub(crate) fn write_nodes<'a>(
+    to: &mut Writer,
+    nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
+) {
+    to.list(&nodes.collect::<Vec<_>>(), |to, (id, node)| {
+        to.u32(id.0);
+        write_listeners(to, &node.listeners);
+    });
+}
+
+pub(crate) fn read_nodes(from: &mut Reader<'_>) -> Result<Vec<(NodeId, Node)>, Undecodable> {
+    from.list(8, |from| Ok((NodeId(from.u32()?), Node { listeners: read_listeners(from)? })))
+}
+
+pub(crate) fn write_shards<'a>(
+    to: &mut Writer,
+    shards: impl Iterator<Item = (&'a ShardId, &'a ShardPlacement)>,
+) {
+    to.list(&shards.collect::<Vec<_>>(), |to, (id, shard)| {
+        to.u32(id.0);
+        to.u16(shard.replication_factor);
+        to.list(&shard.replicas, |to, (replica, node)| {
+            to.u64(replica.0);
+            to.u32(node.0);
+        });
+    });
+}
+
+pub(crate) fn read_shards(
+    from: &mut Reader<'_>,
+) -> Result<Vec<(ShardId, ShardPlacement)>, Undecodable> {
+    from.list(10, |from| {
+        let id = ShardId(from.u32()?);
+        let replication_factor = from.u16()?;
+        let replicas = from.list(12, |from| Ok((ReplicaId(from.u64()?), NodeId(from.u32()?))))?;
+        Ok((id, ShardPlacement { replication_factor, replicas }))
+    })
+}
+
+pub(crate) fn write_partitions(to: &mut Writer, partitions: &[Placement]) {
+    to.list(partitions, |to, placement| {
+        to.u32(placement.shard.0);
+        to.u32(placement.generation);
+    });
+}
+
+pub(crate) fn read_partitions(from: &mut Reader<'_>) -> Result<Vec<Placement>, Undecodable> {
+    from.list(8, |from| Ok(Placement { shard: ShardId(from.u32()?), generation: from.u32()? }))
+}
