@@ -113,8 +113,7 @@ pub fn values(batch: &[u8]) -> Result<Vec<(i64, Vec<u8>)>, String> {
     let mut bytes = batch;
     while bytes.len() >= HEADER_BYTES {
         let base = i64::from_be_bytes(field(bytes, 0));
-        let total =
-            i32::from_be_bytes(field(bytes, 8)).max(0) as usize + LENGTH_COUNTS_FROM;
+        let total = i32::from_be_bytes(field(bytes, 8)).max(0) as usize + LENGTH_COUNTS_FROM;
         let Some(whole) = bytes.get(..total) else { break };
         let count = i32::from_be_bytes(field(whole, 57));
         let mut at = HEADER_BYTES;

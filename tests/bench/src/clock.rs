@@ -31,7 +31,10 @@ pub fn unix_ms() -> i64 {
 }
 
 /// Waits outside any measured path (polling for a process or a topic).
-#[expect(clippy::disallowed_methods, reason = "waiting for another process has no event to wait on")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "waiting for another process has no event to wait on"
+)]
 pub fn nap(time: Duration) {
     std::thread::sleep(time);
 }

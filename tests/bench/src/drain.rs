@@ -6,9 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::batch;
-use crate::client::{
-    Client, Failed, FetchFrom, FetchLimits, Result, fetch_answer, fetch_frame,
-};
+use crate::client::{Client, Failed, FetchFrom, FetchLimits, Result, fetch_answer, fetch_frame};
 use crate::clock::Stopwatch;
 use crate::process::own_cpu_seconds;
 

@@ -9,13 +9,18 @@
 //! latency counts from the moment a record was *meant* to leave (Tene, "coordinated omission").
 //! Caveat: generator and broker share the machine's cores, so the generator's CPU is published.
 
-pub mod wire;
 pub mod batch;
-pub mod clock;
+pub mod broker;
 pub mod client;
+pub mod clock;
+pub mod compare;
 pub mod drain;
 pub mod end_to_end;
+pub mod fio;
 pub mod load;
+pub mod page;
 pub mod process;
 pub mod report;
 pub mod round_trip;
+pub mod sample;
+pub mod wire;

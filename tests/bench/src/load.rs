@@ -279,8 +279,7 @@ impl<'a> Driver<'a> {
             let head = &connection.heads[which].bytes;
             let batch = &self.prepared.batches[which];
             let total = head.len() + batch.len() + PRODUCE_TAIL.len();
-            let mut slices =
-                [IoSlice::new(head), IoSlice::new(batch), IoSlice::new(&PRODUCE_TAIL)];
+            let mut slices = [IoSlice::new(head), IoSlice::new(batch), IoSlice::new(&PRODUCE_TAIL)];
             let mut rest = &mut slices[..];
             IoSlice::advance_slices(&mut rest, written);
             match connection.socket.write_vectored(rest) {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use holdfast_bench::{client::Client, client::Result, drain, end_to_end, load, report, round_trip};
+use holdfast_bench::client::{Client, Result};
+use holdfast_bench::{compare, drain, end_to_end, load, report, round_trip};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -65,7 +66,7 @@ enum Mode {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
         /// Requests open per connection.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 1)]
         in_flight: usize,
     },
     /// Reads the topic from its beginning to its end.
@@ -84,6 +85,8 @@ enum Mode {
         #[arg(long, default_value_t = 5_000)]
         records: u64,
     },
+    /// Everything, Holdfast and Kafka by turns on the same disk; writes a page of results.
+    Compare(compare::Options),
 }
 
 fn main() -> ExitCode {
@@ -148,6 +151,7 @@ fn run(mode: Mode) -> Result<Value> {
             let latency = end_to_end::run(target.bootstrap, &target.topic, records, 1_024)?;
             Ok(json!({"mode": "e2e", "latency": report::latency(&latency)}))
         }
+        Mode::Compare(options) => compare::run(&options),
     }
 }
 
