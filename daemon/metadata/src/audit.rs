@@ -234,7 +234,7 @@ pub fn verify_audit<'a>(
     let mut previous = anchor;
     let mut last: Option<u64> = None;
     for record in records {
-        if last.is_some_and(|last| record.number != last + 1) {
+        if last.is_some_and(|last| last.checked_add(1) != Some(record.number)) {
             return Err(AuditBreak { number: record.number, what: "its number does not follow" });
         }
         if record.hash != record.expected_hash(&previous) {
@@ -246,7 +246,7 @@ pub fn verify_audit<'a>(
     if previous == head {
         Ok(())
     } else {
-        let number = last.map_or(0, |last| last + 1);
+        let number = last.map_or(0, |last| last.saturating_add(1));
         Err(AuditBreak { number, what: "records are missing before the head" })
     }
 }
@@ -370,7 +370,10 @@ impl AuditLog {
         let records = VecDeque::from(from.list(112, AuditRecord::read)?);
         let log = AuditLog { records, anchor, head, next_number, records_max };
         let follows = log.records.back().map_or(0, |last| last.number);
-        if log.verify().is_err() || (follows != 0 && follows.checked_add(1) != Some(next_number)) {
+        if next_number == 0
+            || log.verify().is_err()
+            || (follows != 0 && follows.checked_add(1) != Some(next_number))
+        {
             return from.wrong("the audit chain does not hold");
         }
         Ok(log)

@@ -45,3 +45,6 @@ pub use name::{RESERVED_TOPIC_NAMES, TOPIC_NAME_BYTES_MAX};
 pub use placement::{SHARDS_PER_REPLICATION_FACTOR, default_replication_factor};
 pub use refusal::{Reason, Refusal};
 pub use state::{Applied, BrokenInvariant, CommandOutcome, EntryFacts, Metadata};
+
+#[cfg(test)]
+mod tests;

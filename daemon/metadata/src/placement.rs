@@ -56,9 +56,9 @@ impl Genesis {
             let factors: BTreeSet<u16> = replication_factors.iter().copied().collect();
             let usable = |factor: &u16| (1..=nodes.len()).contains(&usize::from(*factor));
             for factor in factors.into_iter().filter(usable) {
-                for number in 0..SHARDS_PER_REPLICATION_FACTOR as usize {
-                    let shard = ShardId(shards.len() as u32);
-                    shards.insert(shard, place(number, usize::from(factor)));
+                for _ in 0..SHARDS_PER_REPLICATION_FACTOR {
+                    let number = shards.len();
+                    shards.insert(ShardId(number as u32), place(number, usize::from(factor)));
                 }
             }
         }
