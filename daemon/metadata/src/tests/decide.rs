@@ -46,7 +46,7 @@ fn a_deleted_name_is_free_at_once_even_before_the_deletion_is_applied() {
     leader.create(&topic("t", 1)).unwrap();
     let mut builder = CommandBuilder::new();
     let by_name = TopicRef::Name("t".to_owned());
-    let mut delete = |leader: &mut Leader, builder: &mut CommandBuilder| {
+    let delete = |leader: &mut Leader, builder: &mut CommandBuilder| {
         let (decider, metadata) = (&mut leader.decider, &leader.metadata);
         propose_delete_topic(decider, metadata, &by_name, origin(), builder)
     };
