@@ -1,1 +1,71 @@
-fn main() {}
+//! `cargo xtask`: what a stranger runs. One file per command.
+//!
+//! Depends on clap alone, so that it builds on a fresh machine that has nothing but Rust; what needs
+//! more (Kafka's protocol, JSON) lives in the programs under `tests/` that these commands build and
+//! call.
+//!
+//! ```text
+//! demo ─┐                        install   packages of the distribution
+//! test ─┼─▶ steps ─▶ programs    tools     clients and tools kept in a cache outside the clone
+//! bench ┘                        binaries  one release build for all of it
+//! ```
+
+mod bench;
+mod binaries;
+mod clock;
+mod demo;
+mod install;
+mod node;
+mod passed_on;
+mod run;
+mod steps;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Holdfast's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds a node, starts it in the foreground, sends records through it.
+    Demo(demo::Options),
+    /// Everything that must pass.
+    Test(test::Options),
+    /// Measures Holdfast beside another broker on the same disk.
+    Bench(bench::Options),
+    /// Runs the simulation (`tests/sim`).
+    Sim(passed_on::Options),
+    /// Runs the crash rounds (`tests/crash`).
+    Crash(passed_on::Options),
+    /// Runs one conformance check (`tests/conformance`).
+    Conformance(passed_on::Options),
+    /// Fetches Kafka's jars if missing and prints their directory.
+    KafkaLibs,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Sim(options) => passed_on::run("holdfast-sim", &options),
+        Command::Crash(options) => passed_on::run("holdfast-crash", &options),
+        Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
+        Command::KafkaLibs => tools::kafka_libs().map(|libs| println!("{}", libs.display())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `sim`, `crash`, `conformance`: build the program in release mode and pass the arguments on.
+
+use std::process::Command;
+
+use clap::Args;
+
+use crate::binaries;
+use crate::install;
+use crate::run::{Result, checked};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Passed on as they are.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds `binary` (and the daemon, which all but the simulation start) and runs it.
+pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
+    let which = [binaries::SIM, binaries::CRASH, binaries::CONFORMANCE];
+    let which = which.into_iter().find(|(_, name)| *name == binary);
+    let which = which.ok_or_else(|| format!("no program is called {binary}"))?;
+    install::ensure(install::BUILD)?;
+    let mut command = Command::new(binaries::path(which));
+    if which == binaries::SIM {
+        binaries::build(&[which])?;
+    } else {
+        binaries::build(&[which, binaries::DAEMON])?;
+        command.env("HOLDFASTD", binaries::path(binaries::DAEMON));
+    }
+    checked(command.args(&options.arguments))
+}

@@ -1,0 +1,73 @@
+//! Tools that no distribution packages in the version needed, kept in a cache outside the clone.
+//!
+//! `$HOLDFAST_CACHE`, else `$HOME/.cache/holdfast`. Each tool sits in a directory that carries its
+//! version, made under another name and renamed when whole, so a broken download is never used.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::binaries::cargo;
+use crate::install;
+use crate::run::{Result, checked, root, shown};
+
+const CARGO_DENY: &str = "0.20.2";
+/// The Kafka that results are compared with; `tests/bench/kafka/pom.xml` names the same.
+pub(crate) const KAFKA: &str = "4.3.1";
+
+/// The cache's directory.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let directory = env::var_os("HOLDFAST_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/holdfast")));
+    directory.ok_or_else(|| "neither HOLDFAST_CACHE nor HOME is set: where to keep tools?".into())
+}
+
+/// `directory` below the cache, filled by `fill` if it is not there.
+fn kept(directory: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let whole = cache()?.join(directory);
+    if whole.is_dir() {
+        return Ok(whole);
+    }
+    let partial = whole.with_extension("partial");
+    let _ = fs::remove_dir_all(&partial);
+    fs::create_dir_all(&partial).map_err(|error| format!("{}: {error}", partial.display()))?;
+    fill(&partial)?;
+    fs::rename(&partial, &whole).map_err(|error| format!("{}: {error}", whole.display()))?;
+    Ok(whole)
+}
+
+/// cargo-deny. Built lightly: it runs for seconds, so its own speed does not pay for its build.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let home = kept(&format!("tools/cargo-deny-{CARGO_DENY}"), |partial| {
+        let mut command = cargo();
+        command.args(["install", "--locked", "--no-default-features"]);
+        command.arg(format!("cargo-deny@{CARGO_DENY}")).arg("--root").arg(partial);
+        command.env("CARGO_TARGET_DIR", partial.join("build"));
+        for (setting, value) in
+            [("OPT_LEVEL", "1"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")]
+        {
+            command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+        }
+        println!("Running: {}", shown(&command));
+        checked(&mut command)?;
+        let _ = fs::remove_dir_all(partial.join("build"));
+        Ok(())
+    })?;
+    Ok(home.join("bin/cargo-deny"))
+}
+
+/// Kafka's jars, server and tools, from Maven Central.
+pub(crate) fn kafka_libs() -> Result<PathBuf> {
+    install::ensure(install::JAVA)?;
+    let home = kept(&format!("kafka-{KAFKA}"), |partial| {
+        let mut command = Command::new("mvn");
+        command.args(["-q", "-B", "-f"]).arg(root().join("tests/bench/kafka/pom.xml"));
+        command.args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+        command.arg(format!("-DoutputDirectory={}", partial.join("libs").display()));
+        eprintln!("Running: {}", shown(&command));
+        checked(&mut command)
+    })?;
+    Ok(home.join("libs"))
+}
