@@ -1,0 +1,160 @@
+//! The guard believes nothing, and agrees with the decoder.
+
+use bytes::Bytes;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use proptest::prelude::*;
+
+use super::samples::{self, Sample};
+use super::*;
+use crate::request::{RequestHeader, decode_request};
+use crate::samples::client_requests;
+use crate::versions::Api;
+
+fn header(api_key: i16, version: i16) -> Option<RequestHeader> {
+    let api = Api::from_key(api_key).filter(|api| api.accepts(version))?;
+    Some(RequestHeader { api, version, correlation_id: 0, client_id: None })
+}
+
+fn accepted() -> Vec<(RequestHeader, Sample)> {
+    let mut samples = samples::all(2, 5);
+    samples.extend(samples::all(0, 0));
+    samples
+        .into_iter()
+        .filter_map(|sample| Some((header(sample.api_key, sample.version)?, sample)))
+        .collect()
+}
+
+#[test]
+fn every_valid_body_passes_and_decodes() {
+    let samples = accepted();
+    assert!(samples.len() >= 2 * 60, "{}", samples.len());
+    for (header, sample) in samples {
+        let what = format!("{:?} v{}", header.api, header.version);
+        check(sample.api_key, sample.version, &sample.body)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        decode_request(&header, Bytes::from(sample.body))
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+#[test]
+fn every_encoding_of_a_client_passes_and_decodes_to_what_was_encoded() {
+    for sent in client_requests(&Bytes::from_static(b"records")) {
+        let what = format!("{:?} v{}", sent.api, sent.version);
+        let incoming = crate::read_header(sent.frame.clone())
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let crate::Incoming::Request { header, body } = incoming else { panic!("{what}") };
+        assert_eq!((header.correlation_id, header.client_id.as_deref()), (77, Some("sample")));
+        let decoded =
+            decode_request(&header, body).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(decoded, sent.request, "{what}");
+    }
+}
+
+#[test]
+fn every_length_that_claims_the_most_is_refused_wherever_it_stands() {
+    let mut arrays = 0;
+    for sample in samples::all(2, 5) {
+        for length in &sample.lengths {
+            let body = sample.with_hostile_length(*length);
+            let judged = check(sample.api_key, sample.version, &body);
+            let what = format!("key {} v{} {length:?}", sample.api_key, sample.version);
+            assert!(judged.is_err(), "{what}");
+            arrays += usize::from(length.array);
+        }
+    }
+    assert!(arrays > 300, "only {arrays} arrays were tried");
+}
+
+#[test]
+fn every_cut_and_every_extra_byte_is_refused() {
+    for sample in samples::all(2, 5) {
+        for end in 0..sample.body.len() {
+            let judged = check(sample.api_key, sample.version, &sample.body[..end]);
+            assert!(judged.is_err(), "key {} v{} cut at {end}", sample.api_key, sample.version);
+        }
+        let mut longer = sample.body.clone();
+        longer.push(0);
+        let judged = check(sample.api_key, sample.version, &longer);
+        assert_eq!(judged, Err(GuardRefusal::TrailingBytes { extra_bytes: 1 }));
+    }
+}
+
+#[test]
+fn the_body_that_aborts_the_decoder_is_refused() {
+    // The decoder would reserve this much for the four bytes; it is not called here.
+    let reserved = 0x7fff_ffff_u64 * size_of::<MetadataRequestTopic>() as u64;
+    assert!(reserved > 100 << 30, "{reserved}");
+    let judged = check(Api::Metadata.key(), 1, &[0x7f, 0xff, 0xff, 0xff]);
+    let refusal = GuardRefusal::PastTheEnd { field: "Topics", claimed: 0x7fff_ffff, left_bytes: 0 };
+    assert_eq!(judged, Err(refusal));
+}
+
+#[test]
+fn a_count_that_fits_the_bytes_but_not_the_budget_is_refused() {
+    let topics = |count: usize| {
+        let mut body = i32::try_from(count).unwrap().to_be_bytes().to_vec();
+        body.resize(4 + 2 * count, 0);
+        check(Api::Metadata.key(), 1, &body)
+    };
+    assert_eq!(topics(ITEMS_MAX), Ok(()));
+    assert_eq!(topics(ITEMS_MAX + 1), Err(GuardRefusal::TooManyItems { field: "Topics" }));
+}
+
+#[test]
+fn a_tag_is_as_long_as_it_says() {
+    // ApiVersions v3: two empty texts, one unknown tag of one byte, and then its variations.
+    let judge = |tags: &[u8]| check(18, 3, &[&[1, 1], tags].concat());
+    assert_eq!(judge(&[1, 5, 1, 0]), Ok(()));
+    assert!(judge(&[1, 5, 2, 0]).is_err());
+    assert!(judge(&[2, 5, 1, 0]).is_err());
+    // Fetch v12's cluster id, tag 0, one byte longer than its text.
+    let mut fetch = vec![0; 4 * 4 + 1 + 4 + 4];
+    fetch.extend_from_slice(&[1, 1, 1]);
+    let with = |tags: &[u8]| check(1, 12, &[fetch.as_slice(), tags].concat());
+    assert_eq!(with(&[1, 0, 2, 2, b'c']), Ok(()));
+    let wrong = GuardRefusal::WrongTagSize { field: "ClusterId", claimed: 3, taken: 2 };
+    assert_eq!(with(&[1, 0, 3, 2, b'c', 0]), Err(wrong));
+}
+
+#[test]
+fn what_has_no_schema_is_not_walked() {
+    let none = |api_key, version| {
+        assert_eq!(check(api_key, version, &[]), Err(GuardRefusal::NoSchema { api_key, version }));
+    };
+    none(0, 2);
+    none(1, 19);
+    none(9, 0);
+    none(-1, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn mutated_bodies_never_abort(
+        pick in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let samples = accepted();
+        let (header, sample) = &samples[pick.index(samples.len())];
+        let mut body = sample.body.clone();
+        for (at, value) in changes {
+            if !body.is_empty() {
+                let at = at.index(body.len());
+                body[at] = value;
+            }
+        }
+        let _ = decode_request(header, Bytes::from(body));
+    }
+
+    #[test]
+    fn random_bodies_never_abort(
+        pick in any::<prop::sample::Index>(),
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let samples = accepted();
+        let (header, _) = &samples[pick.index(samples.len())];
+        let _ = decode_request(header, Bytes::from(body));
+    }
+}

@@ -1,0 +1,124 @@
+//! Which APIs we speak, in which versions: one table, and what happens outside it.
+//!
+//! | asked | answer |
+//! | --- | --- |
+//! | a row's accepted range | decoded |
+//! | ApiVersions in a version we do not know | a v0 body with error 35 and our range (KIP-511) |
+//! | any other key or version | the connection is closed, as Kafka does |
+//!
+//! An API stands here only when the broker implements it: clients choose by this table what they
+//! try. Produce is advertised from 0 because librdkafka takes a higher minimum as "no compression"
+//! (KAFKA-18659), and accepted from 3, where record batches v2 begin.
+
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+
+/// The APIs of the table, by Kafka's names and keys.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(i16)]
+#[expect(missing_docs, reason = "Kafka's own names")]
+pub enum Api {
+    Produce = 0,
+    Fetch = 1,
+    ListOffsets = 2,
+    Metadata = 3,
+    ApiVersions = 18,
+    CreateTopics = 19,
+    DeleteTopics = 20,
+    DeleteRecords = 21,
+    InitProducerId = 22,
+}
+
+/// One row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Supported {
+    /// The API.
+    pub api: Api,
+    /// Lowest version told to clients.
+    pub advertised_min: i16,
+    /// Lowest version answered; `>= advertised_min`.
+    pub accepted_min: i16,
+    /// Highest version, told and answered.
+    pub max: i16,
+}
+
+/// Sorted by key.
+pub const SUPPORTED: [Supported; 9] = [
+    Supported { api: Api::Produce, advertised_min: 0, accepted_min: 3, max: 13 },
+    row(Api::Fetch, 4, 18),
+    row(Api::ListOffsets, 1, 10),
+    row(Api::Metadata, 0, 13),
+    row(Api::ApiVersions, 0, 4),
+    row(Api::CreateTopics, 2, 7),
+    row(Api::DeleteTopics, 1, 6),
+    row(Api::DeleteRecords, 0, 2),
+    row(Api::InitProducerId, 0, 5),
+];
+
+const fn row(api: Api, min: i16, max: i16) -> Supported {
+    Supported { api, advertised_min: min, accepted_min: min, max }
+}
+
+impl Api {
+    /// The number on the wire.
+    #[must_use]
+    pub fn key(self) -> i16 {
+        self as i16
+    }
+
+    /// The API with this number, if we have it.
+    #[must_use]
+    pub fn from_key(key: i16) -> Option<Api> {
+        SUPPORTED.iter().map(|row| row.api).find(|api| api.key() == key)
+    }
+
+    /// Its row.
+    #[must_use]
+    pub fn supported(self) -> &'static Supported {
+        SUPPORTED.iter().find(|row| row.api == self).expect("every API has a row")
+    }
+
+    /// Whether requests of this version are answered.
+    #[must_use]
+    pub fn accepts(self, version: i16) -> bool {
+        let row = self.supported();
+        row.accepted_min <= version && version <= row.max
+    }
+}
+
+/// The table as ApiVersions tells it.
+#[must_use]
+pub fn advertised() -> Vec<ApiVersion> {
+    SUPPORTED.iter().map(advertise).collect()
+}
+
+pub(crate) fn advertise(row: &Supported) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(row.api.key())
+        .with_min_version(row.advertised_min)
+        .with_max_version(row.max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard;
+
+    #[test]
+    fn the_table_is_sorted_and_every_accepted_version_has_a_schema() {
+        assert!(SUPPORTED.is_sorted_by_key(|row| row.api.key()));
+        for row in SUPPORTED {
+            assert_eq!(Api::from_key(row.api.key()), Some(row.api));
+            assert!(row.advertised_min <= row.accepted_min && row.accepted_min <= row.max);
+            for version in row.accepted_min..=row.max {
+                assert!(guard::is_flexible(row.api.key(), version).is_some(), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn produce_is_advertised_from_zero_and_accepted_from_three() {
+        let told = advertised();
+        assert_eq!((told[0].api_key, told[0].min_version, told[0].max_version), (0, 0, 13));
+        assert!(!Api::Produce.accepts(2) && Api::Produce.accepts(3));
+    }
+}
