@@ -7,22 +7,30 @@
 //! pass `conformance`.
 
 mod aligned;
+mod any_disk;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod direct;
 mod directory;
 mod disk;
 mod file;
 mod helpers;
+mod probe;
 mod pwritev2;
 mod sim;
 mod status;
 #[cfg(test)]
 mod testing;
+mod uring;
 mod wake;
 
 pub use aligned::{AlignedBuf, BufferPool, BufferPoolStatus};
+pub use any_disk::{AnyDisk, WalBackend};
+pub use direct::SegmentReader;
 pub use disk::{BLOCK_BYTES, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
+pub use probe::{ProbeReport, UringProbe, probe};
 pub use pwritev2::{DiskOptions, Pwritev2Disk};
 pub use sim::{SimCounters, SimDevice, SimDisk, SimFaults, SimSnapshot, WriteFault};
 pub use status::{DeviceFacts, DiskStatus};
+pub use uring::{UringDisk, UringForbidden};
 pub use wake::{WaitableDisk, Waker};

@@ -19,7 +19,7 @@
 //! - A waker may lose the race with the end of a sleep and write the eventfd late. The next
 //!   sleep then ends early: lanes must bear waking up for nothing.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -109,6 +109,17 @@ impl Sleeper {
 
     pub(crate) fn end_sleep(&self) {
         self.cell.state.swap(AWAKE, Ordering::SeqCst);
+    }
+
+    /// For a disk that blocks on more than the eventfd. Open as long as any waker lives.
+    pub(crate) fn eventfd(&self) -> RawFd {
+        self.cell.eventfd.as_fd().as_raw_fd()
+    }
+
+    /// Makes the eventfd readable whatever the state.
+    pub(crate) fn ring_the_bell(&self) {
+        // As in `wake`: a full counter is readable too.
+        let _ = self.cell.eventfd.write(1);
     }
 
     /// Sleeps on the eventfd alone: for a disk whose completions come with a wake.
