@@ -50,6 +50,8 @@ fn a_replica_restored_from_any_snapshot_ends_in_the_same_state() {
         }
         assert_eq!(restored.hash(), leader.metadata.hash());
         assert_eq!(restored.snapshot(), leader.metadata.snapshot());
+        assert_eq!(restored.collision_keys, leader.metadata.collision_keys);
+        assert_eq!(restored.load, leader.metadata.load);
         let id = TopicId([99; 16]);
         let plan = |metadata: &Metadata| {
             validate_create_topic(&Decider::new(), metadata, &topic("next", 9), id).unwrap()

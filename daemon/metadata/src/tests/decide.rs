@@ -119,6 +119,14 @@ fn topics_decided_in_one_entry_are_spread_as_well() {
 }
 
 #[test]
+fn an_applied_topic_counts_once_towards_the_load_of_its_shards() {
+    let mut leader = Leader::founded(1, &[1]);
+    let first = leader.create(&topic("first", 1)).unwrap();
+    let second = leader.create(&topic("second", 16)).unwrap();
+    assert_eq!(second.partitions[15].shard, first.partitions[0].shard);
+}
+
+#[test]
 fn an_assignment_lands_on_a_shard_with_exactly_those_nodes() {
     let mut leader = Leader::founded(3, &[1, 3]);
     let assigned =
