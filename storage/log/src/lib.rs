@@ -1,0 +1,52 @@
+//! The pure core of a data shard: which batch gets which offset, and what that leaves behind.
+//!
+//! ```text
+//!            leader only                          every replica
+//! produce ─▶ Decider::propose_* ─▶ EntryBuilder ─▶ (Raft, WAL) ─▶ Shard::apply ─▶ Applied
+//!              │ reads                               │ moves
+//!              └── what was decided, layered over ───┴─ partitions, producers, epochs, segments
+//! ```
+//!
+//! Idea: deciding and applying are two steps of one state machine. The leader gives offsets before
+//! anything is committed, so it keeps a thin layer of *decided* state over the *applied* one, and
+//! throws that layer away at every change of role. Apply trusts nobody: it checks each offset and
+//! sequence again, and a batch that does not fit is refused on every replica alike.
+//!
+//! Invariants: no I/O, no clock, no randomness, no unordered map. `apply` reads its entry and this
+//! shard's state and nothing else; every decodable command has a result; what cannot be decoded,
+//! or a broken invariant of our own, is [`BrokenInvariant`], after which the replica must stop.
+//!
+//! Caveats: the head of an entry (deciding replica and term, entry time) is the consensus driver's;
+//! `apply` gets only entries that were decided in the term they were committed in. Transactions,
+//! groups, moves between shards and manifests come later: their fields stand in the commands,
+//! their state does not exist yet.
+
+mod command;
+mod config;
+mod decider;
+mod digest;
+mod entry;
+mod epoch;
+mod partition;
+mod planted;
+mod producer;
+mod reader;
+mod refusal;
+mod segment;
+mod shard;
+mod snapshot;
+
+pub use command::{
+    AppendBatch, Command, Commands, CreatePartition, ExpireProducers, RemovePartition, SetConfig,
+    SetLogStart, decode_commands,
+};
+pub use config::{CleanupPolicy, ConfigError, PartitionConfig};
+pub use decider::{Decider, Decision, ProduceFacts, Proposal};
+pub use entry::{BatchPlace, ENTRY_COMMANDS_MAX_BYTES, ENTRY_PAYLOAD_MAX_BYTES, EntryBuilder};
+pub use epoch::{EpochEnd, EpochStart};
+pub use partition::Partition;
+pub use planted::PlantedBugs;
+pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
+pub use refusal::{BrokenInvariant, Refused};
+pub use segment::{MaxTimestamp, VirtualSegment};
+pub use shard::{AppendedBatch, Applied, CommandOutcome, EntryFacts, Shard};

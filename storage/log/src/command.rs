@@ -1,0 +1,345 @@
+//! Commands: what an entry of a data shard says, byte for byte. All numbers little-endian.
+//!
+//! An entry's command section (behind the head that the consensus driver owns) is commands back to
+//! back until its end:
+//!
+//! ```text
+//! byte 0      1         2             6
+//!      ┌──────┬─────────┬─────────────┬──────────────────
+//!      │kind 1│version 1│body length 4│ body
+//!      └──────┴─────────┴─────────────┴──────────────────
+//! kind 1 AppendBatch   kind 2 CreatePartition   kind 3 RemovePartition
+//! kind 4 SetConfig     kind 5 SetLogStart       kind 6 ExpireProducers       all version 1
+//! ```
+//!
+//! Kinds 2 to 5 and 1 begin with the *place*: topic id 16, partition 4 (i32), generation 4 (u32).
+//!
+//! ```text
+//! AppendBatch, body 104 bytes
+//!      0          24           32            36           40           48            52
+//!      ┌──────────┬────────────┬─────────────┬────────────┬────────────┬─────────────┬──────────
+//!      │ place 24 │base offset8│last off     │record      │producer id │base         │producer
+//!      │          │ i64        │delta 4 i32  │count 4 i32 │ 8 i64      │sequence4 i32│epoch 2 i16
+//!      └──────────┴────────────┴─────────────┴────────────┴────────────┴─────────────┴──────────
+//!      54         56           64            72           76           80            84
+//!      ┬──────────┬────────────┬─────────────┬────────────┬────────────┬─────────────┬──────────
+//!      │attributes│base time   │max time     │payload     │payload     │batch CRC    │leader
+//!      │ 2 i16    │stamp 8 i64 │stamp 8 i64  │start 4 u32 │length 4 u32│-32C 4 u32   │epoch 4 i32
+//!      ┴──────────┴────────────┴─────────────┴────────────┴────────────┴─────────────┴──────────
+//!      88         92           100           104
+//!      ┬──────────┬────────────┬─────────────┐
+//!      │epoch base│txn_seq 8   │key id 4     │   payload start counts from the front of the entry's
+//!      │ 4 i32    │u64, 0 now  │u32, 0 null  │   payload section
+//!      ┴──────────┴────────────┴─────────────┘
+//!
+//! CreatePartition: place 24, epoch base 4 (i32), config 50 (see `config.rs`)
+//! RemovePartition: place 24
+//! SetConfig:       place 24, config 50
+//! SetLogStart:     place 24, first offset that stays 8 (i64)
+//! ExpireProducers: entry time 8 (i64): producers last seen before it are forgotten
+//! ```
+//!
+//! Base offset, delta, timestamps, CRC and payload length say again what the batch header in the
+//! payload says, so that apply and replay never read payload.
+//!
+//! Invariants: a kind or version this build does not know is a [`BrokenInvariant`], never skipped:
+//! replicas of different builds must apply alike, so a leader may propose only what the finalised
+//! feature level allows (all of the above belong to the first level). A body is read to its last
+//! byte. Decoding never allocates.
+
+use holdfast_base::{PartitionKey, TopicId};
+
+use crate::config::{CONFIG_BYTES, PartitionConfig};
+use crate::reader::Reader;
+use crate::refusal::BrokenInvariant;
+
+const APPEND_BATCH: u8 = 1;
+const CREATE_PARTITION: u8 = 2;
+const REMOVE_PARTITION: u8 = 3;
+const SET_CONFIG: u8 = 4;
+const SET_LOG_START: u8 = 5;
+const EXPIRE_PRODUCERS: u8 = 6;
+
+const VERSION: u8 = 1;
+
+const HEAD_BYTES: usize = 6;
+const PLACE_BYTES: usize = 24;
+const APPEND_BATCH_BYTES: usize = 104;
+/// Where the CRC stands in an encoded AppendBatch, counted from its kind byte.
+pub(crate) const APPEND_BATCH_CRC_AT: usize = HEAD_BYTES + 80;
+/// The largest command.
+pub(crate) const COMMAND_MAX_BYTES: usize = HEAD_BYTES + APPEND_BATCH_BYTES;
+
+const _: () = assert!(PLACE_BYTES + 4 + CONFIG_BYTES <= APPEND_BATCH_BYTES);
+
+/// One batch has its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AppendBatch {
+    /// Where.
+    pub partition: PartitionKey,
+    /// Which life of the partition.
+    pub generation: u32,
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Offset of the last record minus `base_offset`.
+    pub last_offset_delta: i32,
+    /// `last_offset_delta + 1`.
+    pub record_count: i32,
+    /// -1 without idempotence.
+    pub producer_id: i64,
+    /// -1 without idempotence.
+    pub base_sequence: i32,
+    /// -1 without idempotence.
+    pub producer_epoch: i16,
+    /// Kafka's batch attributes, as stored.
+    pub attributes: i16,
+    /// As stored.
+    pub base_timestamp_ms: i64,
+    /// As stored: the append time under LogAppendTime.
+    pub max_timestamp_ms: i64,
+    /// First byte of the batch in the entry's payload.
+    pub payload_start: u32,
+    /// Bytes of the whole batch.
+    pub payload_len_bytes: u32,
+    /// As stored.
+    pub batch_crc: u32,
+    /// `epoch_base + term`.
+    pub leader_epoch: i32,
+    /// Of the partition.
+    pub epoch_base: i32,
+    /// Of the transaction; 0 until transactions exist.
+    pub txn_seq: u64,
+    /// Of the encryption key; 0 is none.
+    pub key_id: u32,
+}
+
+/// A partition begins here, empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CreatePartition {
+    /// Its name.
+    pub partition: PartitionKey,
+    /// Grows with every life of the partition in any shard.
+    pub generation: u32,
+    /// Leader epoch = this + term. At least 0.
+    pub epoch_base: i32,
+    /// Its configuration.
+    pub config: PartitionConfig,
+}
+
+/// A partition ends here, with all its state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RemovePartition {
+    /// Its name.
+    pub partition: PartitionKey,
+    /// The life that ends.
+    pub generation: u32,
+}
+
+/// A partition's configuration, whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetConfig {
+    /// Where.
+    pub partition: PartitionKey,
+    /// Which life of the partition.
+    pub generation: u32,
+    /// From here on.
+    pub config: PartitionConfig,
+}
+
+/// DeleteRecords or retention.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetLogStart {
+    /// Where.
+    pub partition: PartitionKey,
+    /// Which life of the partition.
+    pub generation: u32,
+    /// The first offset that stays.
+    pub before_offset: i64,
+}
+
+/// `producer.id.expiration.ms` has passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExpireProducers {
+    /// Producers of the whole shard last seen before this entry time are forgotten.
+    pub before_ms: i64,
+}
+
+/// Any command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "commands live on the stack, one at a time")]
+pub enum Command {
+    /// Kind 1.
+    AppendBatch(AppendBatch),
+    /// Kind 2.
+    CreatePartition(CreatePartition),
+    /// Kind 3.
+    RemovePartition(RemovePartition),
+    /// Kind 4.
+    SetConfig(SetConfig),
+    /// Kind 5.
+    SetLogStart(SetLogStart),
+    /// Kind 6.
+    ExpireProducers(ExpireProducers),
+}
+
+/// Walks a command section. After the first error it ends.
+#[must_use]
+pub fn decode_commands(section: &[u8]) -> Commands<'_> {
+    Commands { reader: Reader::new(section), broken: false }
+}
+
+/// See [`decode_commands`].
+pub struct Commands<'a> {
+    reader: Reader<'a>,
+    broken: bool,
+}
+
+impl Iterator for Commands<'_> {
+    type Item = Result<Command, BrokenInvariant>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.broken || self.reader.is_empty() {
+            return None;
+        }
+        let command = decode(&mut self.reader);
+        self.broken = command.is_err();
+        Some(command)
+    }
+}
+
+fn decode(section: &mut Reader<'_>) -> Result<Command, BrokenInvariant> {
+    let kind = section.u8()?;
+    let version = section.u8()?;
+    let len_bytes = section.u32()?;
+    let mut body = Reader::new(section.slice(len_bytes as usize)?);
+    if version != VERSION {
+        return Err(BrokenInvariant::new(format!(
+            "command kind {kind} has version {version}, this build knows {VERSION}"
+        )));
+    }
+    let command = match kind {
+        APPEND_BATCH => Command::AppendBatch(decode_append(&mut body)?),
+        CREATE_PARTITION => {
+            let (partition, generation) = decode_place(&mut body)?;
+            let epoch_base = body.i32()?;
+            if epoch_base < 0 {
+                return Err(BrokenInvariant::new(format!("epoch base {epoch_base} is negative")));
+            }
+            let config = PartitionConfig::decode(&mut body)?;
+            Command::CreatePartition(CreatePartition { partition, generation, epoch_base, config })
+        }
+        REMOVE_PARTITION => {
+            let (partition, generation) = decode_place(&mut body)?;
+            Command::RemovePartition(RemovePartition { partition, generation })
+        }
+        SET_CONFIG => {
+            let (partition, generation) = decode_place(&mut body)?;
+            let config = PartitionConfig::decode(&mut body)?;
+            Command::SetConfig(SetConfig { partition, generation, config })
+        }
+        SET_LOG_START => {
+            let (partition, generation) = decode_place(&mut body)?;
+            Command::SetLogStart(SetLogStart { partition, generation, before_offset: body.i64()? })
+        }
+        EXPIRE_PRODUCERS => Command::ExpireProducers(ExpireProducers { before_ms: body.i64()? }),
+        _ => return Err(BrokenInvariant::new(format!("command kind {kind} is unknown"))),
+    };
+    body.end("a command body")?;
+    Ok(command)
+}
+
+fn decode_place(body: &mut Reader<'_>) -> Result<(PartitionKey, u32), BrokenInvariant> {
+    let partition = PartitionKey { topic: TopicId(body.bytes()?), partition: body.i32()? };
+    Ok((partition, body.u32()?))
+}
+
+fn decode_append(body: &mut Reader<'_>) -> Result<AppendBatch, BrokenInvariant> {
+    let (partition, generation) = decode_place(body)?;
+    Ok(AppendBatch {
+        partition,
+        generation,
+        base_offset: body.i64()?,
+        last_offset_delta: body.i32()?,
+        record_count: body.i32()?,
+        producer_id: body.i64()?,
+        base_sequence: body.i32()?,
+        producer_epoch: body.i16()?,
+        attributes: body.i16()?,
+        base_timestamp_ms: body.i64()?,
+        max_timestamp_ms: body.i64()?,
+        payload_start: body.u32()?,
+        payload_len_bytes: body.u32()?,
+        batch_crc: body.u32()?,
+        leader_epoch: body.i32()?,
+        epoch_base: body.i32()?,
+        txn_seq: body.u64()?,
+        key_id: body.u32()?,
+    })
+}
+
+impl Command {
+    /// Appends the command's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let kind = match self {
+            Command::AppendBatch(_) => APPEND_BATCH,
+            Command::CreatePartition(_) => CREATE_PARTITION,
+            Command::RemovePartition(_) => REMOVE_PARTITION,
+            Command::SetConfig(_) => SET_CONFIG,
+            Command::SetLogStart(_) => SET_LOG_START,
+            Command::ExpireProducers(_) => EXPIRE_PRODUCERS,
+        };
+        out.extend_from_slice(&[kind, VERSION, 0, 0, 0, 0]);
+        match self {
+            Command::AppendBatch(batch) => encode_append(batch, out),
+            Command::CreatePartition(create) => {
+                encode_place(&create.partition, create.generation, out);
+                out.extend_from_slice(&create.epoch_base.to_le_bytes());
+                create.config.encode(out);
+            }
+            Command::RemovePartition(remove) => {
+                encode_place(&remove.partition, remove.generation, out);
+            }
+            Command::SetConfig(set) => {
+                encode_place(&set.partition, set.generation, out);
+                set.config.encode(out);
+            }
+            Command::SetLogStart(set) => {
+                encode_place(&set.partition, set.generation, out);
+                out.extend_from_slice(&set.before_offset.to_le_bytes());
+            }
+            Command::ExpireProducers(expire) => {
+                out.extend_from_slice(&expire.before_ms.to_le_bytes());
+            }
+        }
+        let body_bytes = out.len() - start - HEAD_BYTES;
+        let body_bytes = u32::try_from(body_bytes).expect("no body is longer than 104 bytes");
+        out[start + 2..start + HEAD_BYTES].copy_from_slice(&body_bytes.to_le_bytes());
+    }
+}
+
+fn encode_place(partition: &PartitionKey, generation: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&partition.topic.0);
+    out.extend_from_slice(&partition.partition.to_le_bytes());
+    out.extend_from_slice(&generation.to_le_bytes());
+}
+
+fn encode_append(batch: &AppendBatch, out: &mut Vec<u8>) {
+    encode_place(&batch.partition, batch.generation, out);
+    out.extend_from_slice(&batch.base_offset.to_le_bytes());
+    out.extend_from_slice(&batch.last_offset_delta.to_le_bytes());
+    out.extend_from_slice(&batch.record_count.to_le_bytes());
+    out.extend_from_slice(&batch.producer_id.to_le_bytes());
+    out.extend_from_slice(&batch.base_sequence.to_le_bytes());
+    out.extend_from_slice(&batch.producer_epoch.to_le_bytes());
+    out.extend_from_slice(&batch.attributes.to_le_bytes());
+    out.extend_from_slice(&batch.base_timestamp_ms.to_le_bytes());
+    out.extend_from_slice(&batch.max_timestamp_ms.to_le_bytes());
+    out.extend_from_slice(&batch.payload_start.to_le_bytes());
+    out.extend_from_slice(&batch.payload_len_bytes.to_le_bytes());
+    out.extend_from_slice(&batch.batch_crc.to_le_bytes());
+    out.extend_from_slice(&batch.leader_epoch.to_le_bytes());
+    out.extend_from_slice(&batch.epoch_base.to_le_bytes());
+    out.extend_from_slice(&batch.txn_seq.to_le_bytes());
+    out.extend_from_slice(&batch.key_id.to_le_bytes());
+}
