@@ -1,0 +1,48 @@
+//! Kafka's requests, answered: one file per API, in one table sorted by API key.
+//!
+//! ```text
+//! connection ─ frame ─▶ Broker::start ─▶ table ─▶ produce · fetch · …  ─ Request ─▶ lane
+//!     ▲                                              │   ▲
+//!     └──────── Reply (pieces for writev) ◀── future ┘   └── Answer ──────────────────┘
+//! ```
+//!
+//! Idea: everything that must keep the order of arrival happens inside [`Broker::start`], which
+//! does not wait: decoding, checking, and handing the call to the lane. The future it returns only
+//! waits for the answer and writes it down, so a connection may start the next Produce while the
+//! former is on its way to the disk, and effects still happen in the order of the requests.
+//!
+//! This room knows no sockets and no files: a [`Context`] says who asks, [`LaneClient`] and
+//! [`ColdReader`] are doors the daemon holds open. It translates between Kafka's versions and the
+//! lane's words; what a topic *is* is decided in the lane.
+//!
+//! Invariant: an API is advertised exactly when it has a row in [`table`].
+
+mod answer;
+mod broker;
+mod cold;
+mod context;
+mod lane_client;
+mod leadership;
+mod settings;
+mod table;
+
+mod api_versions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+
+#[cfg(test)]
+mod double;
+
+pub use answer::{Reply, ReplyFuture};
+pub use broker::{Broker, BrokerParts};
+pub use cold::{ColdError, ColdRead, ColdReader};
+pub use context::{Context, Endpoint};
+pub use lane_client::{LaneClient, PendingAnswer};
+pub use settings::Settings;
+pub use table::{Order, order_of};

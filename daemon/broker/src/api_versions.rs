@@ -1,0 +1,62 @@
+//! ApiVersions (key 18): what we speak, which is what the table holds.
+//!
+//! No features are told: none is finalised until transactions and the new groups exist.
+
+use holdfast_protocol::advertised;
+use holdfast_protocol::errors::{ApiVersionsError, ErrorCode};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+
+/// From here clients name their software.
+const FIRST_VERSION_WITH_SOFTWARE: i16 = 3;
+
+/// Answers with the table.
+pub(crate) fn handle(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
+    let named = version < FIRST_VERSION_WITH_SOFTWARE
+        || (is_software(&request.client_software_name)
+            && is_software(&request.client_software_version));
+    let response = ApiVersionsResponse::default();
+    if named {
+        response.with_api_keys(advertised())
+    } else {
+        response.with_error_code(ApiVersionsError::InvalidRequest.code())
+    }
+}
+
+/// KIP-511: letters, digits, dots and dashes, not starting or ending with the latter two.
+fn is_software(text: &str) -> bool {
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    text.bytes().all(|byte| is_inner(&byte))
+        && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::protocol::StrBytes;
+
+    fn request(name: &str, software_version: &str) -> ApiVersionsRequest {
+        ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from(name.to_owned()))
+            .with_client_software_version(StrBytes::from(software_version.to_owned()))
+    }
+
+    #[test]
+    fn a_client_learns_every_api_of_the_table_and_nothing_else() {
+        let keys: Vec<i16> = handle(&request("librdkafka", "2.15.0"), 3)
+            .api_keys
+            .iter()
+            .map(|api| api.api_key)
+            .collect();
+        assert_eq!(keys, [0, 1, 2, 3, 18, 19, 20, 21, 22]);
+    }
+
+    #[test]
+    fn software_names_outside_the_rule_are_refused_from_version_3() {
+        assert_eq!(handle(&request("", ""), 2).error_code, 0);
+        for (name, version) in [("", "1"), ("-a", "1"), ("a b", "1"), ("a", "1."), ("ä", "1")] {
+            assert_eq!(handle(&request(name, version), 3).error_code, 42, "{name} {version}");
+        }
+        assert_eq!(handle(&request("apache-kafka-java", "4.3.1"), 4).error_code, 0);
+    }
+}

@@ -1,0 +1,74 @@
+//! Who leads which shard, as Metadata shows it.
+//!
+//! A shard without a leader for a moment is shown with the last one known: librdkafka may never
+//! recover from a leader of -1 seen in the middle of an election (librdkafka#5430), and a client
+//! that asks the wrong node is told so by that node.
+
+use holdfast_base::{NodeId, Term};
+use holdfast_lane::Leaders;
+use holdfast_metadata::{Image, Topic};
+
+/// Adds what is newer. A shard that `newer` does not name keeps its last leader; terms of a row
+/// never decrease.
+pub(crate) fn merge(known: &mut Leaders, newer: &Leaders) {
+    for (shard, leader) in newer {
+        let row = known.entry(*shard).or_insert(*leader);
+        if leader.term >= row.term {
+            *row = *leader;
+        }
+    }
+}
+
+/// A partition's leader and its epoch for the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PartitionLeader {
+    pub(crate) node: NodeId,
+    /// `epoch_base + term`; -1 unknown. The base is 0 until partitions can move.
+    pub(crate) epoch: i32,
+}
+
+/// The leader of a partition as far as known: before the first election is heard of, the replica
+/// that should lead, without an epoch. `None` if the partition does not exist.
+pub(crate) fn leader_of(
+    image: &Image,
+    leaders: &Leaders,
+    topic: &Topic,
+    partition: i32,
+) -> Option<PartitionLeader> {
+    let (shard, placement) = image.shard_of(topic, partition)?;
+    match leaders.get(&shard) {
+        Some(leader) => {
+            Some(PartitionLeader { node: leader.node, epoch: epoch_of(leader.term) })
+        }
+        None => placement.nodes().next().map(|node| PartitionLeader { node, epoch: -1 }),
+    }
+}
+
+/// Terms grow by one per election, so 2^31 of them are out of reach.
+pub(crate) fn epoch_of(term: Term) -> i32 {
+    i32::try_from(term.0).unwrap_or(i32::MAX)
+}
+
+/// Node ids on the wire are signed.
+pub(crate) fn wire_node(node: NodeId) -> i32 {
+    i32::try_from(node.0).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_base::ShardId;
+    use holdfast_lane::Leader;
+
+    #[test]
+    fn a_leader_is_never_forgotten_and_never_goes_back() {
+        let row = |node, term| Leader { node: NodeId(node), term: Term(term) };
+        let mut known = Leaders::from([(ShardId(1), row(1, 5)), (ShardId(2), row(1, 5))]);
+        merge(&mut known, &Leaders::from([(ShardId(2), row(3, 4)), (ShardId(3), row(2, 1))]));
+        assert_eq!(known[&ShardId(1)], row(1, 5), "not named");
+        assert_eq!(known[&ShardId(2)], row(1, 5), "older");
+        assert_eq!(known[&ShardId(3)], row(2, 1), "new");
+        merge(&mut known, &Leaders::from([(ShardId(1), row(2, 6))]));
+        assert_eq!(known[&ShardId(1)], row(2, 6), "newer");
+    }
+}

@@ -1,0 +1,219 @@
+//! Metadata (key 3): which nodes, topics and leaders there are, as seen through the listener the
+//! client came in by.
+//!
+//! Asking for a topic that is not there makes it, if both the client and the operator allow that;
+//! the answer then waits until the topic can be written to, so that no client sees a topic
+//! half made. Reserved names (`__consumer_offsets` and its like) are never made and never there.
+
+use crate::broker::{Broker, View};
+use crate::context::{Context, Endpoint};
+use crate::leadership::{leader_of, wire_node};
+use holdfast_base::TopicId;
+use holdfast_lane::{AdminReason, Answer, CreateTopic, Request};
+use holdfast_metadata::{Image, RESERVED_TOPIC_NAMES, Topic};
+use holdfast_protocol::errors::{ErrorCode, MetadataError};
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Up to here an empty list of topics means all, and auto-creation cannot be declined.
+const LAST_VERSION_WITHOUT_NULL_TOPICS: i16 = 0;
+const FIRST_VERSION_WITH_AUTO_CREATION_FLAG: i16 = 4;
+
+/// Where clients of `context`'s listener find a node. Our own address is the one configured; the
+/// image may be older than the present start's arguments.
+pub(crate) fn endpoint_of(
+    broker: &Broker,
+    context: &Context,
+    image: &Image,
+    node_id: i32,
+) -> Option<Endpoint> {
+    if node_id == wire_node(broker.node) {
+        return Some((*context.advertised).clone());
+    }
+    let (_, node) = image.nodes.iter().find(|(id, _)| wire_node(**id) == node_id)?;
+    let listener = node.listeners.iter().find(|known| *known.name == *context.listener)?;
+    Some(Endpoint { host: listener.host.clone(), port: listener.port })
+}
+
+/// Answers with all topics, or with those asked for.
+pub(crate) async fn handle(
+    broker: Arc<Broker>,
+    context: Arc<Context>,
+    client_id: String,
+    request: MetadataRequest,
+    version: i16,
+) -> MetadataResponse {
+    let wanted = wanted_of(&request, version);
+    let mut refused = BTreeMap::new();
+    if let Some(wanted) = &wanted {
+        let allowed = broker.settings.auto_create_topics
+            && (version < FIRST_VERSION_WITH_AUTO_CREATION_FLAG
+                || request.allow_auto_topic_creation);
+        if allowed {
+            refused = create_missing(&broker, &context, &client_id, wanted).await;
+        }
+    }
+    // After the creations: the lane publishes a new topic before it answers.
+    let view = broker.view();
+    let topics = match wanted {
+        None => view.image.topics_by_name.values().map(|topic| write_topic(&view, topic)).collect(),
+        Some(wanted) => wanted.iter().map(|topic| answer_topic(&view, topic, &refused)).collect(),
+    };
+    MetadataResponse::default()
+        .with_brokers(brokers(&broker, &context, &view.image))
+        .with_cluster_id(Some(StrBytes::from(view.image.cluster.to_string())))
+        // Every node forwards administration, so any live one will do, and we are live.
+        .with_controller_id(wire_node(broker.node).into())
+        .with_topics(topics)
+}
+
+/// How a client names a topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Wanted {
+    Name(String),
+    Id(TopicId),
+}
+
+/// `None` is all.
+fn wanted_of(request: &MetadataRequest, version: i16) -> Option<Vec<Wanted>> {
+    let topics = request.topics.as_ref()?;
+    if version <= LAST_VERSION_WITHOUT_NULL_TOPICS && topics.is_empty() {
+        return None;
+    }
+    let wanted = topics.iter().map(|topic| match &topic.name {
+        Some(name) => Wanted::Name(name.to_string()),
+        None => Wanted::Id(TopicId(*topic.topic_id.as_bytes())),
+    });
+    Some(wanted.collect())
+}
+
+/// Makes what is missing and may be made; returns why a name could not be.
+async fn create_missing(
+    broker: &Broker,
+    context: &Context,
+    client_id: &str,
+    wanted: &[Wanted],
+) -> BTreeMap<String, MetadataError> {
+    let view = broker.view();
+    let missing: BTreeSet<&String> = wanted
+        .iter()
+        .filter_map(|topic| match topic {
+            Wanted::Name(name) => Some(name),
+            Wanted::Id(_) => None,
+        })
+        .filter(|name| {
+            view.image.topic(name).is_none() && !RESERVED_TOPIC_NAMES.contains(&name.as_str())
+        })
+        .collect();
+    if missing.is_empty() {
+        return BTreeMap::new();
+    }
+    let create = missing.iter().map(|name| CreateTopic {
+        name: (*name).clone(),
+        partitions: broker.settings.default_partitions,
+        replication_factor: -1,
+        assignment: Vec::new(),
+        configs: Vec::new(),
+        validate_only: false,
+    });
+    let request = Request::CreateTopics(create.collect(), context.origin(client_id));
+    let outcomes = match broker.lane.call(request).await {
+        Some(Answer::CreateTopics(outcomes)) => outcomes,
+        _ => Vec::new(),
+    };
+    let mut refused = BTreeMap::new();
+    let mut outcomes = outcomes.into_iter();
+    for name in missing {
+        let error = match outcomes.next() {
+            Some(Ok(_)) => continue,
+            Some(Err(refusal)) => match refusal.reason {
+                // Somebody else was faster.
+                AdminReason::TopicAlreadyExists => continue,
+                AdminReason::InvalidTopicName => MetadataError::InvalidTopicException,
+                // Retriable, as Kafka answers while a topic is being made.
+                _ => MetadataError::LeaderNotAvailable,
+            },
+            None => MetadataError::LeaderNotAvailable,
+        };
+        refused.insert(name.clone(), error);
+    }
+    refused
+}
+
+fn answer_topic(
+    view: &View,
+    wanted: &Wanted,
+    refused: &BTreeMap<String, MetadataError>,
+) -> MetadataResponseTopic {
+    match wanted {
+        Wanted::Name(name) => match view.image.topic(name) {
+            Some(topic) => write_topic(view, topic),
+            None => {
+                let error =
+                    refused.get(name).copied().unwrap_or(MetadataError::UnknownTopicOrPartition);
+                MetadataResponseTopic::default()
+                    .with_error_code(error.code())
+                    .with_name(Some(TopicName(StrBytes::from(name.clone()))))
+            }
+        },
+        Wanted::Id(id) => match view.image.topic_by_id(*id) {
+            Some(topic) => write_topic(view, topic),
+            None => MetadataResponseTopic::default()
+                .with_error_code(MetadataError::UnknownTopicId.code())
+                .with_name(None)
+                .with_topic_id(uuid::Uuid::from_bytes(id.0)),
+        },
+    }
+}
+
+fn write_topic(view: &View, topic: &Topic) -> MetadataResponseTopic {
+    let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+    let partitions = (0..count).map(|index| write_partition(view, topic, index)).collect();
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from(topic.name.clone()))))
+        .with_topic_id(uuid::Uuid::from_bytes(topic.id.0))
+        .with_partitions(partitions)
+}
+
+fn write_partition(view: &View, topic: &Topic, index: i32) -> MetadataResponsePartition {
+    let response = MetadataResponsePartition::default().with_partition_index(index);
+    let placement = view.image.shard_of(topic, index);
+    let leader = leader_of(&view.image, &view.leaders, topic, index);
+    let (Some((_, placement)), Some(leader)) = (placement, leader) else {
+        // A shard without replicas: placement has not been written yet.
+        return response
+            .with_error_code(MetadataError::LeaderNotAvailable.code())
+            .with_leader_id((-1).into())
+            .with_leader_epoch(-1);
+    };
+    let nodes: Vec<_> = placement.nodes().map(|node| wire_node(node).into()).collect();
+    response
+        .with_leader_id(wire_node(leader.node).into())
+        .with_leader_epoch(leader.epoch)
+        .with_isr_nodes(nodes.clone())
+        .with_replica_nodes(nodes)
+}
+
+fn brokers(broker: &Broker, context: &Context, image: &Image) -> Vec<MetadataResponseBroker> {
+    let mut nodes: BTreeSet<i32> = image.nodes.keys().map(|node| wire_node(*node)).collect();
+    nodes.insert(wire_node(broker.node));
+    let write = |node: i32| {
+        let endpoint = endpoint_of(broker, context, image, node)?;
+        Some(
+            MetadataResponseBroker::default()
+                .with_node_id(node.into())
+                .with_host(StrBytes::from(endpoint.host))
+                .with_port(i32::from(endpoint.port)),
+        )
+    };
+    nodes.into_iter().filter_map(write).collect()
+}
+
+#[cfg(test)]
+mod tests;

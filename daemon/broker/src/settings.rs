@@ -1,0 +1,31 @@
+//! What an operator may set about the broker, by the names Kafka users know.
+
+use holdfast_batch::Depth;
+
+/// Settings of a node's broker. One declaration each.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `auto.create.topics.enable`: Metadata for an unknown topic makes it, as Kafka's default.
+    pub auto_create_topics: bool,
+    /// `num.partitions`: for topics made without a number.
+    pub default_partitions: i32,
+    /// `holdfast.produce.validation`: whether compressed batches are inflated at produce.
+    pub validation_depth: Depth,
+    /// `fetch.max.bytes`: no answer is larger, but for one whole first batch. Kafka's default.
+    pub fetch_max_bytes: u32,
+    /// Reads from the device at once, over all fetches: as many as keep an NVMe device busy
+    /// without starving its writes.
+    pub cold_reads_at_once: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            auto_create_topics: true,
+            default_partitions: 1,
+            validation_depth: Depth::Records,
+            fetch_max_bytes: 55 * 1024 * 1024,
+            cold_reads_at_once: 8,
+        }
+    }
+}
