@@ -185,6 +185,8 @@ pub struct Written {
 /// later writes have truncated it. Its bytes are read with `Wal::read_run`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EntryRun {
+    /// The shard, by which the frame's directory is searched.
+    pub shard: ShardId,
     /// First and last index of the run that still count.
     pub first: Index,
     /// See `first`.

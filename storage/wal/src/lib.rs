@@ -12,9 +12,34 @@
 //! it never retries a write. Bytes on disk: `storage/FORMAT.md`; what is accepted after a crash:
 //! `recovery`.
 
+mod build;
+mod config;
+mod error;
+mod format;
 mod item;
+mod read;
+pub mod recovery;
+mod space;
+mod status;
+mod wal;
 
+#[cfg(test)]
+mod tests;
+
+pub use config::{
+    FRAME_BYTES_DEFAULT, FRAMES_IN_FLIGHT_MAX, IN_FLIGHT_BYTES_DEFAULT, PlantedBugs,
+    SEGMENT_BYTES_DEFAULT, WalConfig,
+};
+pub use error::WalError;
+pub use format::FORMAT_VERSION;
+pub use format::seal::SealedBatch;
 pub use item::{
     Chunk, EntryKind, EntryRun, Extent, FrameNumber, HardState, Identity, Item, Locator, NewEntry,
     Payload, SegmentNumber, StoredEntry, Written, WrittenEntry,
 };
+pub use recovery::{
+    Cut, Damage, DamageReason, Facts, Place, Recovered, RecoveredReplica, Verdict, VerdictRow,
+};
+pub use space::Admission;
+pub use status::WalStatus;
+pub use wal::{Wal, WalEvent};
