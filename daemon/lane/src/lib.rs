@@ -2,8 +2,21 @@
 //! propose, write, apply and answer happen here, in one thread, without locks, clocks or sockets:
 //! the daemon drives it from a thread, the simulation from a seed.
 
+mod batch_index;
+mod calls;
+mod config;
+mod lane;
+mod machines;
+mod published;
 mod request;
+mod topic_config;
 
+pub use config::{
+    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
+    TAIL_CACHE_BYTES_DEV,
+};
+pub use lane::{Lane, LaneStatus};
+pub use published::{Leader, Leaders, Published};
 pub use request::{
     AdminReason, AdminRefusal, Answer, Appended, CreateTopic, CreatedTopic, DeleteRecordsPartition,
     DeleteTopic, FetchPartition, FetchRequest, FetchedPartition, FoundOffset, LeaderHint,

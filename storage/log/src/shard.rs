@@ -101,6 +101,8 @@ pub struct Applied {
     pub refused: Vec<PartitionKey>,
     /// Partitions whose high watermark or log start moved, ascending, each once.
     pub changed: Vec<PartitionKey>,
+    /// Partitions whose log start moved, and where it is now, in order.
+    pub log_starts: Vec<(PartitionKey, i64)>,
     /// Partitions that came to be, in order.
     pub created: Vec<PartitionKey>,
     /// Partitions that ceased to be, in order: their batches are dead.
@@ -263,7 +265,7 @@ impl Shard {
                 }
             }
             Command::SetConfig(set) => self.set_config(set),
-            Command::SetLogStart(set) => self.set_log_start(set, touched),
+            Command::SetLogStart(set) => self.set_log_start(set, applied, touched),
             Command::ExpireProducers(expire) => {
                 let expired: usize = self
                     .partitions
@@ -352,7 +354,12 @@ impl Shard {
         }
     }
 
-    fn set_log_start(&mut self, set: &SetLogStart, touched: &mut Touched) -> CommandOutcome {
+    fn set_log_start(
+        &mut self,
+        set: &SetLogStart,
+        applied: &mut Applied,
+        touched: &mut Touched,
+    ) -> CommandOutcome {
         let bugs = self.bugs;
         let moved = self.of_generation(&set.partition, set.generation).and_then(|partition| {
             let moved = partition.set_log_start(set.before_offset, bugs)?;
@@ -362,6 +369,7 @@ impl Shard {
             Ok((moved, log_start)) => {
                 if moved {
                     touched.changed.insert(set.partition);
+                    applied.log_starts.push((set.partition, log_start));
                 }
                 CommandOutcome::LogStart(log_start)
             }

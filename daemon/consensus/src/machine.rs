@@ -1,0 +1,49 @@
+//! The contract between the driver and a shard's state machine.
+
+use holdfast_base::{Index, Term};
+use holdfast_wal::{Extent, Locator};
+use thiserror::Error;
+
+/// A committed entry that counts: it was decided in the term it was committed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed<'a> {
+    /// Its place.
+    pub index: Index,
+    /// Its term.
+    pub term: Term,
+    /// Entry time, ms; never less than the entry before.
+    pub time_ms: i64,
+    /// The commands, as the leader decided them.
+    pub commands: &'a [u8],
+    /// Where its payload lies in this node's WAL.
+    pub payload: Extent,
+}
+
+/// Why a replica must stop: its state or its log cannot be trusted. The process and the other
+/// shards go on; an operator sees the reason and replaces the replica.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("replica quarantined: {0}")]
+pub struct Quarantine(pub String);
+
+/// A deterministic state machine.
+///
+/// - `apply` is *total*: every decodable command has a defined result, and a refusal is a result.
+/// - `apply` is *closed*: it reads the entry and its own state; no clock, no image, no payload.
+/// - The same entries in the same order give the same [`Machine::hash`] on every replica.
+pub trait Machine {
+    /// What a committed entry did, for the leader's pending answers and the read index.
+    type Outcome;
+
+    /// Applies one entry. Entries come in index order, each once.
+    ///
+    /// # Errors
+    /// Only for a broken invariant of the replica's own state or undecodable commands.
+    fn apply(&mut self, entry: Committed<'_>) -> Result<Self::Outcome, Quarantine>;
+
+    /// Where record batches lie in the payload of an entry with these commands, for the WAL's
+    /// sealed index. Never fails: undecodable commands have none.
+    fn locators(&self, commands: &[u8]) -> Vec<Locator>;
+
+    /// A hash of the whole state; compared among replicas.
+    fn hash(&self) -> u64;
+}

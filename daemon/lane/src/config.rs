@@ -1,0 +1,120 @@
+//! Choices of a lane, and the placement a cluster is founded with.
+
+use std::collections::BTreeMap;
+
+use holdfast_base::{ClusterId, NodeId, ReplicaId, ShardId};
+use holdfast_metadata::{Genesis, Listener, Node, ShardPlacement};
+use holdfast_wal::{Identity, WalConfig};
+
+/// Payload bytes kept in memory by default.
+pub const TAIL_CACHE_BYTES_DEFAULT: u64 = 256 << 20;
+/// The same under `--dev`.
+pub const TAIL_CACHE_BYTES_DEV: u64 = 64 << 20;
+/// Retention and producer expiry are looked at this often; an idle topic with a short
+/// `retention.ms` becomes empty within this time.
+pub const HOUSEKEEPING_NS: u64 = 5_000_000_000;
+
+/// Choices of a lane.
+#[derive(Clone, Debug)]
+pub struct LaneConfig {
+    /// This node.
+    pub node: NodeId,
+    /// Its WAL.
+    pub wal: WalConfig,
+    /// The cluster's first placement; must be the same at every start.
+    pub founding: Founding,
+    /// What this node advertises.
+    pub listeners: Vec<Listener>,
+    /// Payload bytes kept in memory.
+    pub tail_cache_bytes: u64,
+    /// Spreads elections and draws topic ids. Must be unpredictable outside simulation.
+    pub seed: u64,
+    /// Bugs put in on purpose, to test the tests.
+    pub planted: PlantedBugs,
+}
+
+/// Bugs that can be switched on at run time; the WAL has its own in [`WalConfig`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlantedBugs {
+    /// In consensus.
+    pub consensus: holdfast_consensus::PlantedBugs,
+    /// In the log core.
+    pub log: holdfast_log::PlantedBugs,
+    /// A produce is answered when it is proposed, before a quorum has it.
+    pub answer_before_commit: bool,
+    /// Pending answers are kept when leadership is lost and given to whatever is applied there.
+    pub pending_by_index_only: bool,
+}
+
+/// Who holds which replica when a cluster begins: every node holds one of every shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Founding {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Its first nodes, ascending, each once.
+    pub nodes: Vec<NodeId>,
+    /// Data shards beside shard 0.
+    pub data_shards: u32,
+}
+
+impl Founding {
+    /// Every shard with its replicas; the preferred leader rotates over the nodes.
+    ///
+    /// # Panics
+    /// Without nodes: a cluster has at least one.
+    #[must_use]
+    pub fn shards(&self) -> BTreeMap<ShardId, ShardPlacement> {
+        assert!(!self.nodes.is_empty(), "a cluster has at least one node");
+        let count = self.nodes.len();
+        let place = |shard: u32| {
+            let replicas = (0..count)
+                .map(|turn| (turn + shard as usize) % count)
+                .map(|ordinal| (self.replica_id(shard, ordinal), self.nodes[ordinal]))
+                .collect();
+            let replication_factor =
+                u16::try_from(count).expect("a founding cluster has fewer than 65,536 nodes");
+            (ShardId(shard), ShardPlacement { replication_factor, replicas })
+        };
+        (0..=self.data_shards).map(place).collect()
+    }
+
+    /// The replicas that live on `node`.
+    #[must_use]
+    pub fn identities_on(&self, node: NodeId) -> Vec<Identity> {
+        let identity = |(shard, placement): (ShardId, ShardPlacement)| {
+            let replica = placement.replica_on(node)?;
+            let mut voters: Vec<ReplicaId> = placement.replicas.iter().map(|(id, _)| *id).collect();
+            voters.sort_unstable();
+            Some(Identity { shard, replica, voters, learners: Vec::new() })
+        };
+        self.shards().into_iter().filter_map(identity).collect()
+    }
+
+    /// The node of a founding replica.
+    #[must_use]
+    pub fn node_of(&self, shard: ShardId, replica: ReplicaId) -> Option<NodeId> {
+        let ordinal =
+            (0..self.nodes.len()).find(|ordinal| self.replica_id(shard.0, *ordinal) == replica)?;
+        self.nodes.get(ordinal).copied()
+    }
+
+    /// The first entry of shard 0, as node `own` writes it: it knows its own listeners only, the
+    /// others register theirs.
+    #[must_use]
+    pub fn genesis(&self, own: NodeId, listeners: &[Listener]) -> Genesis {
+        let node = |id: &NodeId| {
+            let listeners = if *id == own { listeners.to_vec() } else { Vec::new() };
+            (*id, Node { listeners })
+        };
+        Genesis {
+            cluster: self.cluster,
+            nodes: self.nodes.iter().map(node).collect(),
+            shards: self.shards(),
+        }
+    }
+
+    /// Never 0, never the same for two replicas of the cluster.
+    fn replica_id(&self, shard: u32, ordinal: usize) -> ReplicaId {
+        ReplicaId(u64::from(shard) * self.nodes.len() as u64 + ordinal as u64 + 1)
+    }
+}

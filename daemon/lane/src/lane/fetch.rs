@@ -1,0 +1,194 @@
+//! Long-polling reads of committed batches.
+//!
+//! A fetch is tried at once; if it finds less than `min_bytes` it is parked on its partitions and
+//! tried again when one of them moves, until its deadline. Nothing is ever read here: a slice is
+//! in the tail cache or it names the place on the device for somebody else to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use holdfast_base::{Now, PartitionKey};
+use holdfast_io::Disk;
+use holdfast_wal::{Extent, SegmentNumber};
+
+use super::Lane;
+use crate::request::{
+    Answer, FetchPartition, FetchRequest, FetchedPartition, Reason, RecordSlice, Refusal, Ticket,
+};
+
+/// Parked fetches by partition and by deadline.
+///
+/// Invariant: a ticket is in `requests` exactly if it is in `deadlines` and in `waiting` under
+/// each of its partitions.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    requests: BTreeMap<Ticket, FetchRequest>,
+    waiting: BTreeMap<PartitionKey, BTreeSet<Ticket>>,
+    deadlines: BTreeSet<(u64, Ticket)>,
+}
+
+impl Parked {
+    fn park(&mut self, ticket: Ticket, request: FetchRequest) {
+        for partition in &request.partitions {
+            self.waiting.entry(partition.partition).or_default().insert(ticket);
+        }
+        self.deadlines.insert((request.deadline_ns, ticket));
+        self.requests.insert(ticket, request);
+    }
+
+    fn unpark(&mut self, ticket: Ticket) -> Option<FetchRequest> {
+        let request = self.requests.remove(&ticket)?;
+        for partition in &request.partitions {
+            if let Some(tickets) = self.waiting.get_mut(&partition.partition) {
+                tickets.remove(&ticket);
+                if tickets.is_empty() {
+                    self.waiting.remove(&partition.partition);
+                }
+            }
+        }
+        self.deadlines.remove(&(request.deadline_ns, ticket));
+        Some(request)
+    }
+
+    pub(super) fn waits_on(&self, partition: &PartitionKey) -> impl Iterator<Item = Ticket> {
+        self.waiting.get(partition).into_iter().flatten().copied()
+    }
+
+    pub(super) fn everyone(&self) -> impl Iterator<Item = Ticket> {
+        self.requests.keys().copied()
+    }
+
+    pub(super) fn next_deadline_ns(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline_ns, _)| *deadline_ns)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+/// What one try found.
+struct Found {
+    parts: Vec<Result<FetchedPartition, Refusal>>,
+    bytes: u64,
+    refused: bool,
+}
+
+impl<D: Disk> Lane<D> {
+    pub(super) fn fetch(&mut self, ticket: Ticket, request: FetchRequest, now: Now) {
+        let found = self.find(&request, now);
+        let complete = found.refused
+            || found.bytes >= u64::from(request.min_bytes)
+            || request.deadline_ns <= now.boottime_ns
+            || request.partitions.is_empty();
+        if complete {
+            self.calls.answer(ticket, Answer::Fetch(found.parts));
+        } else {
+            self.parked.park(ticket, request);
+        }
+    }
+
+    /// Tries again the fetches whose partitions moved, and answers those whose time is up.
+    pub(super) fn wake_fetches(&mut self, now: Now) {
+        let mut awake = std::mem::take(&mut self.awake);
+        while let Some((deadline_ns, ticket)) = self.parked.deadlines.first().copied() {
+            if deadline_ns > now.boottime_ns {
+                break;
+            }
+            self.parked.deadlines.pop_first();
+            awake.insert(ticket);
+        }
+        for ticket in awake {
+            if let Some(request) = self.parked.unpark(ticket) {
+                self.fetch(ticket, request, now);
+            }
+        }
+    }
+
+    fn find(&mut self, request: &FetchRequest, now: Now) -> Found {
+        let mut found =
+            Found { parts: Vec::with_capacity(request.partitions.len()), bytes: 0, refused: false };
+        let mut left = u64::from(request.max_bytes);
+        for partition in &request.partitions {
+            let part = self.find_partition(partition, left, found.bytes == 0, now);
+            match &part {
+                Ok((_, bytes)) => {
+                    found.bytes += bytes;
+                    left = left.saturating_sub(*bytes);
+                }
+                Err(_) => found.refused = true,
+            }
+            found.parts.push(part.map(|(fetched, _)| fetched));
+        }
+        found
+    }
+
+    /// Whole batches from the fetch offset on; the first one whole, however large, if nothing was
+    /// found before it.
+    fn find_partition(
+        &mut self,
+        asked: &FetchPartition,
+        left_bytes: u64,
+        nothing_yet: bool,
+        now: Now,
+    ) -> Result<(FetchedPartition, u64), Refusal> {
+        let key = asked.partition;
+        let (shard, partition) = self.readable(&key, asked.current_leader_epoch, now)?;
+        let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
+        let last_stable = partition.last_stable();
+        let decided_end = self.decided_end(shard, &key).unwrap_or(high_watermark);
+        if asked.fetch_offset < log_start || asked.fetch_offset > decided_end.max(high_watermark) {
+            return Err(self.refuse(shard, &key, Reason::OffsetOutOfRange));
+        }
+        let limit = left_bytes.min(u64::from(asked.max_bytes));
+        let mut bytes = 0;
+        let mut extents: Vec<(Extent, i64)> = Vec::new();
+        let index = self.batches.get(&key);
+        for row in index.into_iter().flat_map(|index| index.from(asked.fetch_offset)) {
+            let extent = row.extent();
+            let first = bytes == 0 && nothing_yet;
+            if row.base_offset >= high_watermark
+                || (!first && bytes + u64::from(extent.len_bytes) > limit)
+            {
+                break;
+            }
+            bytes += u64::from(extent.len_bytes);
+            match extents.last_mut().filter(|(last, _)| follows(last, &extent)) {
+                Some((last, _)) => last.len_bytes += extent.len_bytes,
+                None => extents.push((extent, row.base_offset)),
+            }
+        }
+        let records = extents
+            .into_iter()
+            .map(|(extent, base_offset)| self.slice(extent, base_offset))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| self.refuse(shard, &key, Reason::Storage))?;
+        Ok((FetchedPartition { high_watermark, last_stable, log_start, records }, bytes))
+    }
+
+    /// Bytes in memory, or their place on the device.
+    pub(super) fn slice(&mut self, extent: Extent, base_offset: i64) -> Option<RecordSlice> {
+        if let Some(bytes) = self.driver.cached_payload(extent) {
+            return Some(RecordSlice::Cached(bytes));
+        }
+        let file = self.file_of(extent.segment)?;
+        Some(RecordSlice::OnDisk { file, extent, base_offset })
+    }
+
+    fn file_of(&mut self, segment: SegmentNumber) -> Option<Arc<str>> {
+        if let Some(file) = self.files.get(&segment) {
+            return Some(Arc::clone(file));
+        }
+        let file: Arc<str> = self.driver.wal().file_name_of(segment)?.into();
+        self.files.insert(segment, Arc::clone(&file));
+        Some(file)
+    }
+}
+
+/// Batches of one partition lie side by side only inside one entry's payload; longer runs than a
+/// u32 are not joined.
+fn follows(last: &Extent, next: &Extent) -> bool {
+    last.segment == next.segment
+        && last.offset + u64::from(last.len_bytes) == next.offset
+        && last.len_bytes.checked_add(next.len_bytes).is_some()
+}

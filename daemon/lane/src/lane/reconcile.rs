@@ -1,0 +1,96 @@
+//! Making data shards agree with the image: a partition placed in a shard that does not have it
+//! is created there, one that is gone from the image is removed.
+//!
+//! Driven from applied state only, by whoever leads the data shard, so that any crash between
+//! shard 0's entry and the data shard's is repaired by looking again. Configuration travels in
+//! the entry: apply never reads the image.
+
+use std::collections::BTreeMap;
+
+use holdfast_base::{Now, PartitionKey, ShardId};
+use holdfast_io::Disk;
+use holdfast_log::{CreatePartition, RemovePartition};
+use holdfast_metadata::Topic;
+use holdfast_wal::Admission;
+
+use super::Lane;
+use super::produce::Building;
+use crate::topic_config::partition_config;
+
+impl<D: Disk> Lane<D> {
+    pub(super) fn reconcile_if_due(&mut self, now: Now) {
+        if !std::mem::take(&mut self.reconcile) {
+            return;
+        }
+        if self.metadata_decider.is_some() {
+            self.lead_shard_zero(now);
+        }
+        let mut wanted: BTreeMap<ShardId, BTreeMap<PartitionKey, (u32, &Topic)>> = BTreeMap::new();
+        let image = std::sync::Arc::clone(&self.image);
+        for topic in image.topics_by_id.values() {
+            for (partition, placement) in (0_i32..).zip(&topic.partitions) {
+                let key = PartitionKey { topic: topic.id, partition };
+                wanted
+                    .entry(placement.shard)
+                    .or_default()
+                    .insert(key, (placement.generation, topic));
+            }
+        }
+        let shards: Vec<ShardId> = self.leading.keys().copied().collect();
+        let nothing = BTreeMap::new();
+        for shard in shards {
+            self.reconcile_shard(shard, wanted.get(&shard).unwrap_or(&nothing), now);
+        }
+    }
+
+    fn reconcile_shard(
+        &mut self,
+        shard: ShardId,
+        wanted: &BTreeMap<PartitionKey, (u32, &Topic)>,
+        now: Now,
+    ) {
+        if self.driver.may_propose(shard, 0, Admission::Reserve).is_err() {
+            self.reconcile = true;
+            return;
+        }
+        let Some((_, time_ms)) = self.driver.deciding(shard, now) else { return };
+        let state = self.driver.machine(shard).and_then(|machine| machine.data());
+        let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
+        let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
+        let missing = wanted.iter().filter(|(key, _)| state.partition(key).is_none());
+        for (key, (generation, topic)) in missing {
+            if leading.reconciling.contains(key) {
+                continue;
+            }
+            let create = CreatePartition {
+                partition: *key,
+                generation: *generation,
+                // A new topic id: no epoch of it was ever shown.
+                epoch_base: 0,
+                config: partition_config(topic),
+            };
+            let proposed =
+                leading.decider.propose_create_partition(state, &mut building.entry, &create);
+            if proposed.is_err() {
+                // The entry is full: the rest comes with the next one.
+                self.reconcile = true;
+                break;
+            }
+            leading.reconciling.insert(*key);
+        }
+        let gone = state.partitions().filter(|(key, _)| !wanted.contains_key(key));
+        for (key, partition) in gone {
+            if leading.reconciling.contains(key) {
+                continue;
+            }
+            let remove = RemovePartition { partition: *key, generation: partition.generation() };
+            let proposed =
+                leading.decider.propose_remove_partition(state, &mut building.entry, &remove);
+            if proposed.is_err() {
+                self.reconcile = true;
+                break;
+            }
+            leading.reconciling.insert(*key);
+        }
+    }
+}
