@@ -50,3 +50,6 @@ pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
 pub use refusal::{BrokenInvariant, Refused};
 pub use segment::{MaxTimestamp, VirtualSegment};
 pub use shard::{AppendedBatch, Applied, CommandOutcome, EntryFacts, Shard};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Claims about the core, told with one leader and its log in memory.
+
+mod hostile;
+mod leadership;
+mod model;
+mod planted;
+mod positions;
+mod refusals;
+mod replay;
+mod retention;
+mod support;

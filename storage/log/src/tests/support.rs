@@ -1,0 +1,185 @@
+//! A leader without Raft: entries decided in order wait in `under_way` until the test commits or
+//! loses them.
+
+use std::collections::VecDeque;
+
+use holdfast_base::{Index, PartitionKey, Term, TopicId};
+use holdfast_batch::BatchHeader;
+
+use crate::{
+    Applied, CommandOutcome, CreatePartition, Decider, Decision, EntryBuilder, EntryFacts,
+    PartitionConfig, PlantedBugs, ProduceFacts, Proposal, Refused, Shard,
+};
+
+pub(super) const START_MS: i64 = 1_700_000_000_000;
+
+pub(super) fn key(partition: i32) -> PartitionKey {
+    PartitionKey { topic: TopicId([7; 16]), partition }
+}
+
+/// A batch of `count` records of 100 bytes each, without producer, stamped with the start time.
+pub(super) fn batch(count: i32) -> BatchHeader {
+    BatchHeader {
+        base_offset: 0,
+        batch_length: 49 + 100 * count,
+        partition_leader_epoch: -1,
+        magic: 2,
+        crc: 0xfeed_beef,
+        attributes: 0,
+        last_offset_delta: count - 1,
+        base_timestamp_ms: START_MS,
+        max_timestamp_ms: START_MS,
+        producer_id: -1,
+        producer_epoch: -1,
+        base_sequence: -1,
+        records_count: count,
+    }
+}
+
+pub(super) fn idempotent(id: i64, epoch: i16, sequence: i32, count: i32) -> BatchHeader {
+    BatchHeader { producer_id: id, producer_epoch: epoch, base_sequence: sequence, ..batch(count) }
+}
+
+pub(super) fn create(partition: i32, config: PartitionConfig) -> CreatePartition {
+    CreatePartition { partition: key(partition), generation: 1, epoch_base: 0, config }
+}
+
+pub(super) struct Leader {
+    pub(super) shard: Shard,
+    pub(super) decider: Decider,
+    pub(super) term: u64,
+    pub(super) index: u64,
+    pub(super) time_ms: i64,
+    pub(super) under_way: VecDeque<(EntryFacts, Vec<u8>)>,
+    pub(super) committed: Vec<(EntryFacts, Vec<u8>)>,
+}
+
+impl Leader {
+    pub(super) fn new() -> Self {
+        Leader::with_bugs(PlantedBugs::default())
+    }
+
+    pub(super) fn with_bugs(bugs: PlantedBugs) -> Self {
+        let mut leader = Leader {
+            shard: Shard::new(),
+            decider: Decider::new(),
+            term: 1,
+            index: 0,
+            time_ms: START_MS,
+            under_way: VecDeque::new(),
+            committed: Vec::new(),
+        };
+        leader.shard.plant(bugs);
+        leader.decider.plant(bugs);
+        leader
+    }
+
+    /// A leader with partition 0, of this configuration.
+    pub(super) fn with_partition(config: PartitionConfig) -> Self {
+        let mut leader = Leader::new();
+        leader.create(&create(0, config));
+        leader
+    }
+
+    pub(super) fn create(&mut self, create: &CreatePartition) -> CommandOutcome {
+        self.admin(|decider, shard, entry, _| {
+            decider.propose_create_partition(shard, entry, create)
+        })
+    }
+
+    /// Proposes one administrative command, commits it; its outcome.
+    pub(super) fn admin(
+        &mut self,
+        propose: impl FnOnce(&mut Decider, &Shard, &mut EntryBuilder, i64) -> Result<Proposal, Refused>,
+    ) -> CommandOutcome {
+        let mut entry = EntryBuilder::new();
+        match propose(&mut self.decider, &self.shard, &mut entry, self.time_ms) {
+            Err(refused) => CommandOutcome::Refused(refused),
+            Ok(Proposal::Nothing) => CommandOutcome::NoChange,
+            Ok(Proposal::Command { ordinal }) => {
+                assert_eq!(ordinal, 0);
+                self.send(entry);
+                let mut last = None;
+                while let Some(applied) = self.commit_one() {
+                    last = Some(applied);
+                }
+                last.expect("an entry was sent").outcomes[0]
+            }
+        }
+    }
+
+    /// Decides one batch for partition 0, as an entry of its own if it is appended.
+    pub(super) fn produce(&mut self, header: &BatchHeader) -> Result<Decision, Refused> {
+        let mut entry = EntryBuilder::new();
+        let decision = self.decide(&mut entry, 0, header);
+        if !entry.is_empty() {
+            self.send(entry);
+        }
+        decision
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        entry: &mut EntryBuilder,
+        partition: i32,
+        header: &BatchHeader,
+    ) -> Result<Decision, Refused> {
+        let facts = ProduceFacts {
+            partition: key(partition),
+            header,
+            term: Term(self.term),
+            time_ms: self.time_ms,
+        };
+        self.decider.propose_produce(&self.shard, entry, facts)
+    }
+
+    pub(super) fn send(&mut self, entry: EntryBuilder) {
+        self.send_bytes(entry.finish());
+    }
+
+    pub(super) fn send_bytes(&mut self, commands: Vec<u8>) {
+        self.index += 1;
+        let facts =
+            EntryFacts { index: Index(self.index), term: Term(self.term), time_ms: self.time_ms };
+        self.under_way.push_back((facts, commands));
+    }
+
+    /// Commits and applies the oldest entry under way.
+    pub(super) fn commit_one(&mut self) -> Option<Applied> {
+        let (facts, commands) = self.under_way.pop_front()?;
+        let applied = self.shard.apply(facts, &commands).expect("our own entry is sound");
+        self.decider.applied(&self.shard, &applied);
+        self.committed.push((facts, commands));
+        Some(applied)
+    }
+
+    pub(super) fn commit_all(&mut self) -> Vec<Applied> {
+        std::iter::from_fn(|| self.commit_one()).collect()
+    }
+
+    /// Decides, commits: the base offset.
+    pub(super) fn append(&mut self, header: &BatchHeader) -> i64 {
+        let Ok(Decision::Append { base_offset, .. }) = self.produce(header) else {
+            panic!("the batch was not appended");
+        };
+        self.commit_all();
+        base_offset
+    }
+
+    /// Loses what is under way and leads again in a later term.
+    pub(super) fn lose_and_lead_again(&mut self) {
+        self.index -= self.under_way.len() as u64;
+        self.under_way.clear();
+        self.decider.role_changed();
+        self.term += 1;
+    }
+
+    pub(super) fn high_watermark(&self) -> i64 {
+        self.shard.partition(&key(0)).expect("partition 0").high_watermark()
+    }
+}
+
+/// Offsets of the batches appended, in order.
+pub(super) fn appended_offsets(applied: &[Applied]) -> Vec<i64> {
+    applied.iter().flat_map(|applied| &applied.appended).map(|batch| batch.base_offset).collect()
+}
