@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::BatchError;
 use crate::header::{
-    BATCH_OVERHEAD_BYTES, BatchHeader, CRC_START, Codec, HEADER_BYTES, NO_PRODUCER_ID,
+    BATCH_OVERHEAD_BYTES, BatchHeader, CRC_START, Codec, HEADER_BYTES, NO_PRODUCER_ID, checksum,
 };
 use crate::inflate::XERIAL_MAGIC;
 use crate::varint::put_varint;
@@ -154,7 +154,7 @@ impl BatchBuilder {
         let mut out = Vec::with_capacity(HEADER_BYTES + body.len());
         out.extend_from_slice(&header.to_bytes());
         out.extend_from_slice(&body);
-        let crc = crc32c::crc32c(&out[CRC_START..]);
+        let crc = checksum(&out);
         out[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
         Ok(Bytes::from(out))
     }

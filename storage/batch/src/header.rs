@@ -269,6 +269,15 @@ impl BatchHeader {
     }
 }
 
+/// The CRC-32C that belongs into the header of `batch`: of all bytes from [`CRC_START`] on.
+///
+/// # Panics
+/// When `batch` is shorter than that.
+#[must_use]
+pub fn checksum(batch: &[u8]) -> u32 {
+    crc32c::crc32c(&batch[CRC_START..])
+}
+
 fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
     *header[at..].first_chunk().expect("every field lies inside the 61 bytes")
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | gzip | 32 KiB window and decoder state |
 //! | snappy | one block; its claimed length is believed only up to 22 × its compressed bytes, which is more than the format can reach (3 bytes make at most 64) |
-//! | lz4 | one frame block, at most 4 MiB by the format, and its 64 KiB window |
+//! | lz4 | one block compressed and one inflated, each at most 4 MiB by the format |
 //! | zstd | the window its frame asks for, at most `2^zstd_window_log_max`; zstd reserves it at once but touches only what it has written, and a decoder lives for one batch |
 //!
 //! Caveat: a block or window is reserved by the codec's library, so "one batch being inflated"
@@ -66,7 +66,10 @@ fn open<'a>(codec: Codec, body: &'a [u8], limits: &Limits) -> io::Result<Box<dyn
         Codec::None => Box::new(body),
         Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(body)),
         Codec::Snappy => Box::new(SnappyReader::new(body, limits.inflated_bytes_max(body.len()))?),
-        Codec::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(body)),
+        Codec::Lz4 => {
+            check_lz4_frame(body)?;
+            Box::new(lz4_flex::frame::FrameDecoder::new(body))
+        }
         Codec::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
             decoder.window_log_max(limits.zstd_window_log_max)?;
@@ -124,6 +127,26 @@ impl<'a> Inflated<'a> {
 
 fn wrong(codec: Codec, error: &io::Error) -> BatchError {
     BatchError::WrongCompression { codec, what: error.to_string() }
+}
+
+/// First bytes of an LZ4 frame.
+const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+/// Flag: no block refers to an earlier one.
+const LZ4_INDEPENDENT_BLOCKS: u8 = 0x20;
+
+/// Java's consumers read frames of independent blocks and nothing else; Kafka therefore refuses
+/// the rest at produce, and so do we. It also keeps the decoder to one block at a time.
+fn check_lz4_frame(body: &[u8]) -> io::Result<()> {
+    let Some(([magic @ .., flags], _)) = body.split_first_chunk::<5>() else {
+        return Err(invalid("the frame header is cut short"));
+    };
+    if *magic != LZ4_MAGIC {
+        return Err(invalid("the frame does not begin with LZ4's magic"));
+    }
+    if flags & LZ4_INDEPENDENT_BLOCKS == 0 {
+        return Err(invalid("its blocks depend on each other, which Kafka's clients cannot read"));
+    }
+    Ok(())
 }
 
 /// First bytes of the framing of Java's snappy library.

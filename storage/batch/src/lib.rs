@@ -32,7 +32,7 @@ pub use builder::{BatchBuilder, RecordDraft, SnappyFraming};
 pub use error::{BatchError, Refusal};
 pub use header::{
     BATCH_OVERHEAD_BYTES, BatchHeader, CRC_START, Codec, HEADER_BYTES, NO_PRODUCER_ID,
-    NO_TIMESTAMP_MS, TimestampType,
+    NO_TIMESTAMP_MS, TimestampType, checksum,
 };
 pub use inflate::Limits;
 pub use patch::{PREFIX_BYTES, patch_in_place, stored_prefix, with_log_append_time};

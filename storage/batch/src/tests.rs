@@ -256,6 +256,23 @@ fn a_snappy_block_is_not_believed_beyond_what_snappy_can_do() {
 }
 
 #[test]
+fn lz4_blocks_that_depend_on_each_other_are_refused() {
+    use std::io::Write;
+    let honest = three_records(Codec::Lz4).build().unwrap();
+    let plain = three_records(Codec::None).build().unwrap();
+    let info = lz4_flex::frame::FrameInfo::new().block_mode(lz4_flex::frame::BlockMode::Linked);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(&plain[HEADER_BYTES..]).unwrap();
+    let linked = encoder.finish().unwrap();
+    let bytes = lie(&honest, |bytes| {
+        bytes.truncate(HEADER_BYTES);
+        bytes.extend_from_slice(&linked);
+    });
+    let error = check(&bytes).unwrap_err();
+    assert!(error.to_string().contains("depend on each other"), "{error}");
+}
+
+#[test]
 fn sequences_wrap_to_zero() {
     let batch = three_records(Codec::None).producer(5, 0, i32::MAX - 1).build().unwrap();
     assert_eq!(check(&batch).unwrap().header().last_sequence(), 0);

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::error::BatchError;
 use crate::header::{
     BATCH_OVERHEAD_BYTES, BatchHeader, CRC_START, Codec, HEADER_BYTES, NO_PRODUCER_ID,
-    NO_TIMESTAMP_MS, TimestampType,
+    NO_TIMESTAMP_MS, TimestampType, checksum,
 };
 use crate::inflate::Limits;
 use crate::walk::{Deltas, WalkSummary, walk};
@@ -90,7 +90,7 @@ pub fn validate_produced(
 ) -> Result<ValidBatch, BatchError> {
     let header = BatchHeader::parse(bytes)?;
     check_length(&header, bytes.len(), limits)?;
-    let computed = crc32c::crc32c(&bytes[CRC_START..]);
+    let computed = checksum(bytes);
     if computed != header.crc {
         return Err(BatchError::WrongCrc { claimed: header.crc, computed });
     }
