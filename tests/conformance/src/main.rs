@@ -1,1 +1,68 @@
-fn main() {}
+//! `holdfast-conformance`: what a broker must do, seen from outside, one check per subcommand.
+//!
+//! The checks speak Kafka's protocol through `holdfast-bench`'s own encoder, or through a stock
+//! client, and know nothing of the daemon but its command line. Those that do not ask for Holdfast's
+//! command line also run against Apache Kafka (`--kafka-libs`): a check that fails a healthy Kafka
+//! is wrong.
+//!
+//! Exit status: 0 passed, 77 cannot run here (the reason is the last line), 1 failed.
+
+mod disk_full;
+mod hostile;
+mod kcat_kill9;
+mod node;
+mod start_up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Checks of a broker from outside")]
+struct Arguments {
+    #[command(subcommand)]
+    check: Check,
+}
+
+#[derive(Subcommand)]
+enum Check {
+    /// kcat produces with every codec; kill -9; restart; kcat consumes; everything is there.
+    KcatKill9(node::Options),
+    /// The disk and the write-ahead log get full: refused, nothing lost, heals by itself.
+    DiskFull(node::Options),
+    /// Frames and batches that lie: a clear error or a closed connection, others unharmed.
+    Hostile(node::Options),
+    /// A start that cannot work says why, once.
+    StartUp(node::Options),
+}
+
+/// How a check ends when it did not find a fault.
+enum Outcome {
+    Passed,
+    Skipped(String),
+}
+
+/// A check's fault, in words.
+type Result<T> = std::result::Result<T, String>;
+
+const SKIPPED: u8 = 77;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().check {
+        Check::KcatKill9(options) => kcat_kill9::run(&options),
+        Check::DiskFull(options) => disk_full::run(&options),
+        Check::Hostile(options) => hostile::run(&options),
+        Check::StartUp(options) => start_up::run(&options),
+    };
+    match result {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Skipped(why)) => {
+            println!("{why}");
+            ExitCode::from(SKIPPED)
+        }
+        Err(fault) => {
+            eprintln!("holdfast-conformance: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
