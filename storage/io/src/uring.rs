@@ -1,16 +1,17 @@
 //! The back end of choice: one io_uring per lane, one system call per loop turn.
 //!
 //! ```text
-//! lane ── submit_write ──▶ SQE: WRITE, RWF_DSYNC ─┐
-//!      ── submit_read  ──▶ SQE: READ             ─┼─ flush_submissions / wait: io_uring_enter
-//!      ── (sleeping)   ──▶ SQE: READ eventfd     ─┘            │
-//!      ◀── poll ── CQE ◀───────────────────────────────────────┘
+//! lane ── submit_write ──▶ SQE: WRITE           ─┐
+//!                          (then FSYNC: no FUA)  │
+//!      ── submit_read  ──▶ SQE: READ            ─┼─ flush_submissions / wait: io_uring_enter
+//!      ── (sleeping)   ──▶ SQE: READ eventfd    ─┘            │
+//!      ◀── poll ── CQE ◀──────────────────────────────────────┘
 //!      ── submit_create ─▶ helper thread: zeros, fsync ──▶ queue, wake
 //! ```
 //!
-//! A write is durable when its CQE says so: RWF_DSYNC makes the kernel use FUA where the queue
-//! has it, and write then flush elsewhere. The lane sleeps in the same `io_uring_enter` that
-//! submits; other threads end the sleep through the eventfd.
+//! A write is reported when it is durable: by RWF_DSYNC where the device has FUA or no volatile
+//! cache, else by a flush that follows it (`ring` says why). The lane sleeps in the same
+//! `io_uring_enter` that submits; other threads end the sleep through the eventfd.
 //!
 //! Caveats: the first submission binds the ring to its thread (a later one from elsewhere fails
 //! the disk). Calls that block (`read`, `write`, `create`) do not go through the ring. Dropping
@@ -35,7 +36,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-use ring::{Ring, Transfer, Work, ring_error};
+use ring::{Reaped, Ring, Transfer, Work, WriteEnd, ring_error};
 pub use setup::UringForbidden;
 
 /// Whether this process gets a ring: sets one up, restricts it and throws it away.
@@ -69,17 +70,28 @@ impl UringDisk {
     /// `NotFound`, `Locked`, `Failed`.
     pub fn open(path: &Path, options: DiskOptions) -> Result<UringDisk, DiskError> {
         let directory = Directory::open(path)?;
+        let device = directory.device_facts();
+        let write_end = write_end(&device);
+        UringDisk::with(directory, device, write_end, options)
+    }
+
+    fn with(
+        directory: Directory,
+        device: DeviceFacts,
+        write_end: WriteEnd,
+        options: DiskOptions,
+    ) -> Result<UringDisk, DiskError> {
         let sleeper = Sleeper::new()?;
         Ok(UringDisk {
             creator: HelperThreads::start("wal-create", 1)?,
-            ring: Ring::new(sleeper.eventfd())?,
+            ring: Ring::new(sleeper.eventfd(), write_end)?,
             ready: Vec::new(),
             created: EndedQueue::new(sleeper.waker()),
             failure: DeviceFailure::default(),
             ring_broken: false,
             sleeper,
             pool: options.pool,
-            device: directory.device_facts(),
+            device,
             directory,
         })
     }
@@ -107,10 +119,20 @@ impl UringDisk {
         }
     }
 
-    fn reap(&mut self) {
+    fn reap(&mut self) -> Reaped {
+        if self.ring_broken {
+            // Its slots are leaked; what still completes means nothing any more.
+            return Reaped::default();
+        }
         let ready = &mut self.ready;
-        self.ring.reap(|completion| ready.push(completion));
+        self.ring.reap(|completion| ready.push(completion))
     }
+}
+
+/// The flag where it is one command or none to flush; unknown devices get the flush.
+fn write_end(device: &DeviceFacts) -> WriteEnd {
+    let write_through = device.write_cache.as_deref() == Some("write through");
+    if device.fua == Some(true) || write_through { WriteEnd::Flag } else { WriteEnd::Flush }
 }
 
 impl Drop for UringDisk {
@@ -174,6 +196,8 @@ impl Disk for UringDisk {
         // Also lets the kernel deliver what it holds back for us (DEFER_TASKRUN).
         self.flush_submissions();
         self.reap();
+        // Flushes of what was just written start now, not at the end of the lane's turn.
+        self.flush_submissions();
         for completion in self.ready.drain(..) {
             completions.push(match completion {
                 Completion::Write { token, result } => {
@@ -196,6 +220,7 @@ impl WaitableDisk for UringDisk {
     }
 
     fn wait(&mut self, timeout_ns: Option<u64>) {
+        // What poll has not seen yet, whatever it is.
         let has_work =
             !self.ready.is_empty() || !self.created.is_empty() || self.ring.has_completions();
         if has_work {
@@ -212,9 +237,18 @@ impl WaitableDisk for UringDisk {
             self.flush_submissions();
             return;
         }
-        let entered = self.ring.submit_and_wait(timeout_ns);
+        // A write that only moved on to its flush is no news for the lane: sleep on. (The time
+        // starts anew then, so a wait may be late by the time of a write.)
+        loop {
+            let entered = self.ring.submit_and_wait(timeout_ns);
+            self.judge_ring(entered);
+            let reaped = self.reap();
+            let news = reaped.woken || !self.ready.is_empty() || !self.created.is_empty();
+            if news || reaped.completions == 0 {
+                break;
+            }
+        }
         self.sleeper.end_sleep();
-        self.judge_ring(entered);
     }
 
     fn status(&self) -> DiskStatus {

@@ -6,7 +6,7 @@
 //! | COOP_TASKRUN | 5.19 | no interrupt for completions; they come with the next system call |
 //! | none | 5.11 | as it was |
 //!
-//! The ring starts disabled, is restricted to two opcodes, and is enabled by the thread that
+//! The ring starts disabled, is restricted to three opcodes, and is enabled by the thread that
 //! first submits (which SINGLE_ISSUER then makes its owner). Restrictions outlive a takeover of
 //! the process: seccomp sees `io_uring_enter`, never what is in the ring.
 
@@ -23,9 +23,8 @@ use crate::{DiskError, DiskErrorKind};
 /// wake-up read are in the ring, so there is always room.
 pub(super) const ENTRIES: u32 = 128;
 
-/// Everything the lane asks of a ring. Waking is a READ of the eventfd; there is no FSYNC,
-/// because durability is a flag of each WRITE.
-const OPCODES: [u8; 2] = [opcode::Read::CODE, opcode::Write::CODE];
+/// Everything the lane asks of a ring. Waking is a READ of the eventfd.
+const OPCODES: [u8; 3] = [opcode::Read::CODE, opcode::Write::CODE, opcode::Fsync::CODE];
 
 /// Why the kernel gives no ring, in an operator's words.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -10,24 +10,50 @@ use super::*;
 use crate::conformance::{self, Subject, pattern};
 use crate::testing::ScratchDirectory;
 
-fn conforms(path: &Path) {
+/// A disk that makes writes durable in a given way, whatever the device says.
+fn open(path: &Path, write_end: WriteEnd) -> Result<UringDisk, DiskError> {
+    let directory = Directory::open(path)?;
+    let device = directory.device_facts();
+    UringDisk::with(directory, device, write_end, DiskOptions::default())
+}
+
+fn conforms(path: &Path, write_end: WriteEnd) {
     let mut subject = Subject {
-        open: &mut || UringDisk::open(path, DiskOptions::default()),
+        open: &mut || open(path, write_end),
         drive: &mut |disk: &mut UringDisk| disk.wait(None),
     };
     conformance::run(&mut subject);
 }
 
 #[test]
-fn it_conforms_with_direct_io() {
-    let scratch = ScratchDirectory::new("uring");
-    conforms(scratch.path());
+fn it_conforms_where_a_flag_makes_writes_durable() {
+    let scratch = ScratchDirectory::new("uring-flag");
+    conforms(scratch.path(), WriteEnd::Flag);
+}
+
+#[test]
+fn it_conforms_where_a_flush_makes_writes_durable() {
+    let scratch = ScratchDirectory::new("uring-flush");
+    conforms(scratch.path(), WriteEnd::Flush);
 }
 
 #[test]
 fn it_conforms_through_the_page_cache() {
     let scratch = ScratchDirectory::new_in(&PathBuf::from("/dev/shm"), "uring-tmpfs");
-    conforms(scratch.path());
+    conforms(scratch.path(), WriteEnd::Flush);
+}
+
+#[test]
+fn the_flag_is_taken_only_where_the_device_says_it_is_cheap() {
+    let device = |fua, cache: Option<&str>| DeviceFacts {
+        fua,
+        write_cache: cache.map(str::to_owned),
+        ..DeviceFacts::default()
+    };
+    assert_eq!(write_end(&device(Some(true), Some("write back"))), WriteEnd::Flag);
+    assert_eq!(write_end(&device(Some(false), Some("write through"))), WriteEnd::Flag);
+    assert_eq!(write_end(&device(Some(false), Some("write back"))), WriteEnd::Flush);
+    assert_eq!(write_end(&device(None, None)), WriteEnd::Flush);
 }
 
 #[test]
@@ -43,10 +69,10 @@ fn it_conforms_without_ever_sleeping() {
 #[test]
 fn a_forbidden_opcode_is_refused_by_the_kernel() {
     let sleeper = Sleeper::new().unwrap();
-    let mut ring = Ring::new(sleeper.eventfd()).unwrap();
+    let mut ring = Ring::new(sleeper.eventfd(), WriteEnd::Flag).unwrap();
     for entry in [
         opcode::Nop::new().build(),
-        opcode::Fsync::new(io_uring::types::Fd(0)).build(),
+        opcode::Fallocate::new(io_uring::types::Fd(0), 4096).build(),
         opcode::Close::new(io_uring::types::Fd(sleeper.eventfd())).build(),
     ] {
         assert_eq!(ring.answer_to(&entry.user_data(9)).unwrap(), -libc::EACCES);
@@ -134,9 +160,33 @@ fn dropping_it_with_writes_in_flight_waits_for_the_kernel_and_frees_the_memory()
     UringDisk::open(scratch.path(), DiskOptions::default()).unwrap();
 }
 
+#[test]
+fn a_written_block_is_not_reported_before_its_flush_has_ended() {
+    let scratch = ScratchDirectory::new("uring-order");
+    let mut disk = open(scratch.path(), WriteEnd::Flush).unwrap();
+    let file = disk.create("a", 1 << 20).unwrap();
+    for number in 0..4 {
+        disk.submit_write(file, number * 4096, pattern(1, 1), Token(number));
+    }
+    let (mut looks, mut seen, mut reported) = (0, 0, 0);
+    while reported < 4 {
+        disk.ring.submit_and_wait(None).unwrap();
+        let before = reported;
+        let reaped = disk.ring.reap(|_| reported += 1);
+        seen += reaped.completions;
+        looks += 1;
+        if looks == 1 {
+            assert_eq!(reported, 0, "the first look finds writes, never a flush");
+        }
+        assert!(reported == before || seen > reported, "a report takes one completion more");
+    }
+    assert!((5..=8).contains(&seen), "four writes and one to four flushes: {seen}");
+}
+
 mod short_transfers {
     //! The kernel may move less than asked; nothing is reported before it is whole.
 
+    use super::ring::Progress;
     use super::*;
     use crate::BLOCK_BYTES;
 
@@ -151,17 +201,24 @@ mod short_transfers {
         Transfer { token: Token(1), file, offset: 0, work, again: 0 }
     }
 
-    fn result(transfer: Result<Completion, Transfer>) -> Option<bool> {
-        match transfer {
-            Ok(Completion::Write { result, .. }) => Some(result.is_ok()),
-            Ok(other) => panic!("{other:?}"),
-            Err(_) => None,
+    /// Whether it is whole, or failed, or neither yet.
+    fn result(progress: Progress) -> Option<bool> {
+        match progress {
+            Progress::Unfinished(_) => None,
+            Progress::Written(_) => Some(true),
+            Progress::Ended(Completion::Write { result, .. }) => Some(result.is_ok()),
+            Progress::Ended(other) => panic!("{other:?}"),
         }
+    }
+
+    fn unfinished(progress: Progress) -> Transfer {
+        let Progress::Unfinished(transfer) = progress else { panic!("whole, or failed") };
+        transfer
     }
 
     #[test]
     fn a_short_write_goes_on_behind_its_last_whole_block() {
-        let Err(rest) = write(4).account(BLOCK_BYTES as i32 + 512) else { panic!("not whole") };
+        let rest = unfinished(write(4).account(BLOCK_BYTES as i32 + 512));
         let Work::Write { done, .. } = &rest.work else { panic!() };
         assert_eq!(*done, BLOCK_BYTES);
         assert_eq!(result(rest.account(3 * BLOCK_BYTES as i32)), Some(true));
@@ -179,7 +236,7 @@ mod short_transfers {
         assert_eq!(result(write(4).account(-libc::ENOSPC)), Some(false));
         let mut interrupted = write(4);
         for _ in 0..64 {
-            interrupted = interrupted.account(-libc::EINTR).err().unwrap();
+            interrupted = unfinished(interrupted.account(-libc::EINTR));
         }
         assert_eq!(result(interrupted.account(-libc::EINTR)), Some(false), "not for ever");
     }
