@@ -166,7 +166,6 @@ pub struct ExpireProducers {
 
 /// Any command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "commands live on the stack, one at a time")]
 pub enum Command {
     /// Kind 1.
     AppendBatch(AppendBatch),
