@@ -50,6 +50,8 @@ const FETCHED_RUNS_MAX: usize = 64;
 pub struct DriverConfig {
     /// Bytes of payload kept in memory.
     pub tail_cache_bytes: u64,
+    /// Commands and payload of one entry: what the WAL takes, less room for locators.
+    pub entry_bytes_max: u64,
     /// Spreads elections; the only randomness of consensus.
     pub election_seed: u64,
     /// Bugs put in on purpose, to test the tests.
@@ -125,6 +127,9 @@ pub enum ProposeError {
     /// The quorum's WALs cannot take it.
     #[error("the write-ahead logs of a quorum are full")]
     Full,
+    /// No WAL segment can take an entry of that size.
+    #[error("the entry is larger than a segment of the write-ahead log takes")]
+    TooLarge,
     /// raft-rs would not take it (transfer of leadership, uncommitted backlog).
     #[error("the shard takes no proposals just now")]
     Dropped,
@@ -241,6 +246,9 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         }
         if replica.raw.raft.lead_transferee.is_some() {
             return Err(ProposeError::Dropped);
+        }
+        if bytes > self.config.entry_bytes_max {
+            return Err(ProposeError::TooLarge);
         }
         let bytes = bytes + self.promised_bytes;
         if !self.wal.admits(bytes, class)

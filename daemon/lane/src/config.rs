@@ -33,6 +33,15 @@ pub struct LaneConfig {
     pub planted: PlantedBugs,
 }
 
+impl LaneConfig {
+    /// Commands and payload of one entry. An eighth of what the WAL takes is left for the locators
+    /// of its batches, which the WAL writes beside it.
+    #[must_use]
+    pub fn entry_bytes_max(&self) -> u64 {
+        self.wal.entry_bytes_max() / 8 * 7
+    }
+}
+
 /// Bugs that can be switched on at run time; the WAL has its own in [`WalConfig`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlantedBugs {

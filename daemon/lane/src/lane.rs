@@ -147,6 +147,7 @@ impl<D: Disk> Lane<D> {
     ) -> Result<Self, DriverError> {
         let driver_config = DriverConfig {
             tail_cache_bytes: config.tail_cache_bytes,
+            entry_bytes_max: config.entry_bytes_max(),
             election_seed: config.seed,
             planted: config.planted.consensus,
         };

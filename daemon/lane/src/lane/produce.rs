@@ -61,9 +61,14 @@ impl<D: Disk> Lane<D> {
         let shard = self.shard_of(&key).ok_or_else(|| unknown_partition(None))?;
         let len_bytes = u32::try_from(produce.bytes.len())
             .map_err(|_| self.refuse(shard, &key, Reason::TooLarge))?;
+        // Several batches share an entry only while it stays far from what a segment takes.
+        let entry_bytes_max = self.config.entry_bytes_max() / 2;
         if let Some(building) =
             self.leading.get(&shard).and_then(|leading| leading.building.as_ref())
-            && !building.entry.has_room(len_bytes)
+            && (!building.entry.has_room(len_bytes)
+                || (!building.entry.is_empty()
+                    && u64::from(building.entry.payload_len()) + u64::from(len_bytes)
+                        > entry_bytes_max))
         {
             self.propose_shard(shard, now);
         }
@@ -168,6 +173,7 @@ impl<D: Disk> Lane<D> {
         let reason = match error {
             ProposeError::NotLeader => Reason::NotLeader,
             ProposeError::Full | ProposeError::Dropped => Reason::NoSpace,
+            ProposeError::TooLarge => Reason::TooLarge,
         };
         self.refusal(shard, 0, reason)
     }
