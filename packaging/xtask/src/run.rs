@@ -19,7 +19,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// The command as a line one could type.
 pub(crate) fn shown(command: &Command) -> String {
-    let mut line = command.get_program().to_string_lossy().into_owned();
+    let program = PathBuf::from(command.get_program());
+    let mut line = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for argument in command.get_args() {
         let _ = write!(line, " {}", argument.to_string_lossy());
     }

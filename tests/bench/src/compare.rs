@@ -131,3 +131,28 @@ fn device(when: &str, device: Device) -> Value {
         "256k_qd4_mb_s": round(device.mb_per_s, 0),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comparison(values: &[f64]) -> Comparison {
+        let device = Device { p50_us: 100.0, p99_us: 200.0, mb_per_s: 1e3 };
+        let runs = values.iter().map(|value| Figures::from([("rss_mib", *value)])).collect();
+        let brokers = vec![("holdfast", runs)];
+        Comparison { brokers, device: (device, device), load_before: String::new() }
+    }
+
+    #[test]
+    fn medians_of_odd_and_even_counts() {
+        assert_eq!(comparison(&[3.0, 1.0, 2.0]).median("holdfast", "rss_mib"), Some(2.0));
+        assert_eq!(comparison(&[4.0, 1.0]).median("holdfast", "rss_mib"), Some(2.5));
+        assert_eq!(comparison(&[]).median("holdfast", "rss_mib"), None);
+        assert_eq!(comparison(&[1.0]).median("kafka", "rss_mib"), None);
+    }
+
+    #[test]
+    fn a_floor_that_was_not_measured_is_not_held() {
+        assert_eq!(page::floors_held(&comparison(&[1.0])), None);
+    }
+}

@@ -411,3 +411,6 @@ impl<'a> Driver<'a> {
         Ok(heard)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,32 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_beyond_the_answer_are_refused() {
+        let lies: [(bool, &[u8]); 4] = [
+            (false, &[0x7f, 0xff, 0xff, 0xff]),
+            (false, &[0x00, 0x40, 0x00, 0x40]),
+            (true, &[0xff, 0xff, 0xff, 0xff, 0x07]),
+            (true, &[0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+        ];
+        for (flexible, lie) in lies {
+            let reader = || Reader::new(lie, flexible);
+            assert!(reader().string("string").is_err(), "{lie:02x?}");
+            assert!(reader().bytes("bytes").is_err(), "{lie:02x?}");
+            assert!(reader().count("count").is_err(), "{lie:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_prepared_frame_counts_what_follows_it() {
+        let mut frame = Request::new(3, 1, false, "id").finish(10);
+        set_correlation(&mut frame, 77);
+        assert_eq!(frame[..4], (frame.len() as i32 - 4 + 10).to_be_bytes());
+        assert_eq!(frame[CORRELATION_AT..CORRELATION_AT + 4], 77i32.to_be_bytes());
+    }
+}
