@@ -202,3 +202,29 @@ impl DeviceFailure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: DiskErrorKind) -> DiskError {
+        DiskError { kind, attempted: "writing".to_owned(), detail: "EIO".to_owned() }
+    }
+
+    #[test]
+    fn after_one_failure_nothing_is_ok_any_more() {
+        let failure = DeviceFailure::default();
+        assert_eq!(failure.judge(Ok(1)), Ok(1));
+        assert!(failure.judge::<()>(Err(error(DiskErrorKind::Failed))).is_err());
+        let later = failure.judge(Ok(1)).unwrap_err();
+        assert_eq!(later.kind, DiskErrorKind::Failed);
+        assert!(later.detail.contains("EIO"), "the first failure is named");
+    }
+
+    #[test]
+    fn a_full_device_has_not_failed() {
+        let failure = DeviceFailure::default();
+        assert!(failure.judge::<()>(Err(error(DiskErrorKind::Full))).is_err());
+        assert_eq!(failure.check(), Ok(()));
+    }
+}

@@ -20,27 +20,15 @@ use crate::file::assert_aligned;
 use crate::helpers::{DeviceFailure, Ended, EndedQueue, HelperThreads, create_on_helper};
 use crate::status::{DeviceFacts, DiskStatus};
 use crate::wake::Sleeper;
-use crate::{BufferPool, Completion, Disk, DiskError, FileId, Token, WaitableDisk, Waker};
+use crate::{
+    BufferPool, Completion, Disk, DiskError, DiskOptions, FileId, Token, WaitableDisk, Waker,
+};
 
 #[cfg(test)]
 mod tests;
 
 /// How many durable writes run at once: the lane keeps about this many frames in flight.
 const WRITERS: usize = 4;
-
-/// Settings of a real disk.
-#[derive(Clone, Debug)]
-pub struct DiskOptions {
-    /// Where reads get their memory.
-    pub pool: BufferPool,
-}
-
-impl Default for DiskOptions {
-    /// A pool of its own that keeps 4 MiB.
-    fn default() -> Self {
-        DiskOptions { pool: BufferPool::new(4 << 20) }
-    }
-}
 
 /// A WAL directory written with `pwritev2`.
 pub struct Pwritev2Disk {

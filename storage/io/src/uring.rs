@@ -29,6 +29,7 @@ use crate::status::{DeviceFacts, DiskStatus};
 use crate::wake::Sleeper;
 use crate::{
     BufferPool, Completion, Disk, DiskError, DiskOptions, FileId, Token, WaitableDisk, Waker,
+    WriteEnd,
 };
 
 mod ring;
@@ -36,7 +37,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-use ring::{Reaped, Ring, Transfer, Work, WriteEnd, ring_error};
+use ring::{Reaped, Ring, Transfer, Work, ring_error};
 pub use setup::UringForbidden;
 
 /// Whether this process gets a ring: sets one up, restricts it and throws it away.
@@ -50,6 +51,7 @@ pub struct UringDisk {
     creator: HelperThreads,
     // Dropped before what its entries point to: the files and the eventfd.
     ring: Ring,
+    write_end: WriteEnd,
     /// Completions of the ring not yet polled, unjudged.
     ready: Vec<Completion>,
     created: EndedQueue,
@@ -71,20 +73,12 @@ impl UringDisk {
     pub fn open(path: &Path, options: DiskOptions) -> Result<UringDisk, DiskError> {
         let directory = Directory::open(path)?;
         let device = directory.device_facts();
-        let write_end = write_end(&device);
-        UringDisk::with(directory, device, write_end, options)
-    }
-
-    fn with(
-        directory: Directory,
-        device: DeviceFacts,
-        write_end: WriteEnd,
-        options: DiskOptions,
-    ) -> Result<UringDisk, DiskError> {
+        let write_end = options.write_end.unwrap_or_else(|| write_end(&device));
         let sleeper = Sleeper::new()?;
         Ok(UringDisk {
             creator: HelperThreads::start("wal-create", 1)?,
             ring: Ring::new(sleeper.eventfd(), write_end)?,
+            write_end,
             ready: Vec::new(),
             created: EndedQueue::new(sleeper.waker()),
             failure: DeviceFailure::default(),
@@ -252,7 +246,13 @@ impl WaitableDisk for UringDisk {
     }
 
     fn status(&self) -> DiskStatus {
-        let mut notes = Vec::new();
+        let mut notes = vec![
+            match self.write_end {
+                WriteEnd::Flag => "a write is durable by its own flag (RWF_DSYNC)",
+                WriteEnd::Flush => "a write is made durable by a flush after it",
+            }
+            .to_owned(),
+        ];
         if !self.directory.place().direct_io {
             notes.push(NO_DIRECT_IO.to_owned());
         }

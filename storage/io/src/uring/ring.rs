@@ -38,7 +38,7 @@ use nix::libc;
 use super::setup::{self, UringForbidden};
 use crate::directory::OpenFile;
 use crate::file::whole_blocks;
-use crate::{AlignedBuf, Completion, DiskError, Token};
+use crate::{AlignedBuf, Completion, DiskError, Token, WriteEnd};
 
 /// Transfers the kernel holds at once; more wait in the backlog.
 pub(super) const TRANSFERS_MAX: usize = 64;
@@ -78,15 +78,6 @@ pub(super) enum Progress {
     Written(Transfer),
     /// Failed, or a whole read.
     Ended(Completion),
-}
-
-/// How a write becomes durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum WriteEnd {
-    /// RWF_DSYNC: FUA, or no volatile cache.
-    Flag,
-    /// An FSYNC after it.
-    Flush,
 }
 
 /// What one look at the completion queue found.

@@ -12,9 +12,8 @@ use crate::testing::ScratchDirectory;
 
 /// A disk that makes writes durable in a given way, whatever the device says.
 fn open(path: &Path, write_end: WriteEnd) -> Result<UringDisk, DiskError> {
-    let directory = Directory::open(path)?;
-    let device = directory.device_facts();
-    UringDisk::with(directory, device, write_end, DiskOptions::default())
+    let options = DiskOptions { write_end: Some(write_end), ..DiskOptions::default() };
+    UringDisk::open(path, options)
 }
 
 fn conforms(path: &Path, write_end: WriteEnd) {
