@@ -141,6 +141,12 @@ impl Decider {
         self.partitions.is_empty()
     }
 
+    /// Producers with batches under way, over all partitions: what the layer costs.
+    #[must_use]
+    pub fn producers_under_way(&self) -> usize {
+        self.partitions.values().map(|decided| decided.producers.len()).sum()
+    }
+
     /// The offset the next batch would get.
     #[must_use]
     pub fn log_end(&self, shard: &Shard, key: &PartitionKey) -> Option<i64> {

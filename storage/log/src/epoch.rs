@@ -54,6 +54,11 @@ impl Epochs {
             ))),
             Some(last) if last == epoch => Ok(()),
             _ => {
+                // An epoch whose last record was deleted begins where the next one does: it holds
+                // nothing any more.
+                while self.rows.last().is_some_and(|row| row.start_offset >= offset) {
+                    self.rows.pop();
+                }
                 self.rows.push(EpochStart { epoch, start_offset: offset });
                 Ok(())
             }

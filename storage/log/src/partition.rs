@@ -7,7 +7,7 @@
 //!
 //! What is applied is committed, so the end of the applied log *is* the high watermark.
 //!
-//! Invariants (checked after every command, breaking one quarantines the replica):
+//! Invariants (checked after every entry that moved something; breaking one quarantines the replica):
 //! `0 <= log_start <= last_stable <= high_watermark`, `uploaded_end <= high_watermark`.
 //! `last_stable` equals `high_watermark` until transactions exist; `uploaded_end` stays 0 until
 //! objects exist.

@@ -182,3 +182,31 @@ fn an_entry_holds_four_mebibytes_or_one_larger_batch() {
     // The refusals decided nothing: the offsets have no gap.
     assert_eq!(appended_offsets(&leader.commit_all()), [0, 1, 2]);
 }
+
+#[test]
+fn a_pipeline_that_never_drains_keeps_only_producers_under_way() {
+    let mut leader = Leader::with_partition(PartitionConfig::default());
+    for id in 0..200 {
+        leader.produce(&idempotent(id, 0, 0, 1)).unwrap();
+        if id >= 3 {
+            leader.commit_one().unwrap();
+            assert!(!leader.decider.is_settled());
+            assert_eq!(leader.decider.producers_under_way(), 3);
+        }
+    }
+    leader.commit_all();
+    assert!(leader.decider.is_settled());
+}
+
+#[test]
+fn what_this_leader_did_not_decide_passes_its_layer_by() {
+    let mut leader = Leader::with_partition(PartitionConfig::default());
+    leader.produce(&batch(2)).unwrap();
+    // A follower: entries are applied, nothing was decided here.
+    let mut follower = crate::Decider::new();
+    let (facts, commands) = leader.under_way[0].clone();
+    let applied = leader.shard.apply(facts, &commands).unwrap();
+    follower.applied(&leader.shard, &applied);
+    assert!(follower.is_settled());
+    assert_eq!(follower.log_end(&leader.shard, &key(0)), Some(2));
+}

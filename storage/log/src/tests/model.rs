@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::support::{Leader, idempotent};
+use super::support::{Leader, idempotent, key};
 use crate::{Decision, PartitionConfig, Refused, Shard};
 
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,7 @@ enum Step {
     CommitAll,
     LoseAndLeadAgain,
     ExpireAll,
+    DeleteEverything,
     SnapshotAndRestore,
 }
 
@@ -41,6 +42,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::CommitAll),
         1 => Just(Step::LoseAndLeadAgain),
         1 => Just(Step::ExpireAll),
+        1 => Just(Step::DeleteEverything),
         1 => Just(Step::SnapshotAndRestore),
     ]
 }
@@ -178,16 +180,22 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 });
                 model.known_from = model.log.len();
             }
+            Step::DeleteEverything => {
+                leader.commit_all();
+                model.committed = model.log.len();
+                leader.admin(|decider, shard, entry, _| {
+                    decider.propose_delete_records(shard, entry, key(0), -1)
+                });
+                let partition = leader.shard.partition(&key(0)).expect("partition 0");
+                prop_assert_eq!(partition.log_start(), model.end());
+            }
             Step::SnapshotAndRestore => {
                 let restored = Shard::restore(&leader.shard.snapshot()).expect("our own snapshot");
                 prop_assert_eq!(&restored, &leader.shard);
                 leader.shard = restored;
             }
         }
-        prop_assert_eq!(
-            leader.decider.log_end(&leader.shard, &super::support::key(0)),
-            Some(model.end())
-        );
+        prop_assert_eq!(leader.decider.log_end(&leader.shard, &key(0)), Some(model.end()));
     }
     leader.commit_all();
     prop_assert_eq!(leader.high_watermark(), model.end());

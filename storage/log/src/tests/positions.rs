@@ -112,3 +112,16 @@ fn a_batch_is_visible_when_applied_and_never_when_decided() {
     let row = applied.appended[0];
     assert_eq!((row.base_offset, row.last_offset, row.payload_len_bytes), (0, 2, 361));
 }
+
+#[test]
+fn an_epoch_whose_records_are_all_deleted_gives_way_to_the_next() {
+    let mut leader = Leader::with_partition(PartitionConfig::default());
+    leader.append(&batch(4));
+    leader
+        .admin(|decider, shard, entry, _| decider.propose_delete_records(shard, entry, key(0), -1));
+    leader.lose_and_lead_again();
+    leader.append(&batch(2));
+    assert_eq!(partition(&leader).epoch_history(), [EpochStart { epoch: 2, start_offset: 4 }]);
+    let restored = crate::Shard::restore(&leader.shard.snapshot());
+    assert_eq!(restored.as_ref(), Ok(&leader.shard));
+}
