@@ -30,3 +30,6 @@ pub use event::{Event, Kind, Mode, Op, Poll, Producer, Send};
 pub use expectations::Expectations;
 pub use history::{BadHistory, HistoryReader, HistoryWriter};
 pub use report::{Counts, FINDINGS_PER_ANOMALY_MAX, Report};
+
+#[cfg(test)]
+mod tests;
