@@ -25,6 +25,7 @@
 //! the cache are read from the WAL inside the turn.
 
 mod driver;
+mod event;
 mod head;
 mod log_store;
 mod machine;
@@ -32,7 +33,10 @@ mod message;
 mod replica;
 mod tail_cache;
 
-pub use driver::{Driver, DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, ReplicaStatus};
+pub use driver::Driver;
+pub use event::{
+    DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, ReplicaStatus,
+};
 pub use head::{HEAD_BYTES, Head};
 pub use machine::{Committed, Machine, Quarantine};
 pub use message::{MessageError, PeerMessage, SentPayload};

@@ -137,7 +137,13 @@ impl LogStore {
                 run.last = index;
                 run.last_term = term;
             }
-            _ => self.runs.push(EntryRun { shard: self.shard, first: index, last: index, last_term: term, frame }),
+            _ => self.runs.push(EntryRun {
+                shard: self.shard,
+                first: index,
+                last: index,
+                last_term: term,
+                frame,
+            }),
         }
     }
 
@@ -154,7 +160,12 @@ impl LogStore {
 
     /// Recovery: the log's old part lies in these runs and is not cached; the first index cached
     /// later is `next`. `terms` as found.
-    pub(crate) fn adopt_runs(&mut self, runs: Vec<EntryRun>, terms: Vec<(Index, Term)>, next: Index) {
+    pub(crate) fn adopt_runs(
+        &mut self,
+        runs: Vec<EntryRun>,
+        terms: Vec<(Index, Term)>,
+        next: Index,
+    ) {
         assert!(self.cache.is_empty(), "runs are adopted before anything is cached");
         self.runs = runs;
         self.terms = terms;
@@ -213,7 +224,8 @@ impl LogStore {
 
 /// One raft-rs entry.
 pub(crate) fn raft_entry(index: Index, term: Term, kind: EntryKind, command: &[u8]) -> Entry {
-    let mut entry = Entry { index: index.0, term: term.0, data: command.to_vec(), ..Entry::default() };
+    let mut entry =
+        Entry { index: index.0, term: term.0, data: command.to_vec(), ..Entry::default() };
     entry.set_entry_type(match kind {
         EntryKind::Normal => EntryType::EntryNormal,
         EntryKind::ConfChange => EntryType::EntryConfChangeV2,

@@ -115,7 +115,8 @@ impl PeerMessage {
     /// Whatever does not add up. Allocates no more than the bytes that are there.
     pub fn decode(bytes: &Bytes) -> Result<PeerMessage, MessageError> {
         let head = bytes.get(..HEAD_BYTES).ok_or(MessageError("shorter than its head"))?;
-        let half = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let half =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let word = |at: usize| u64::from(half(at)) | (u64::from(half(at + 4)) << 32);
         if half(0) != crc32c::crc32c(&bytes[4..]) {
             return Err(MessageError("its checksum is wrong"));

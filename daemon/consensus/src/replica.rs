@@ -124,7 +124,10 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Runs raft-rs; a panic inside it stops this replica, not the process.
-    pub(crate) fn with_raft<T>(&mut self, run: impl FnOnce(&mut RawNode<LogStore>) -> T) -> Option<T> {
+    pub(crate) fn with_raft<T>(
+        &mut self,
+        run: impl FnOnce(&mut RawNode<LogStore>) -> T,
+    ) -> Option<T> {
         if self.quarantine.is_some() {
             return None;
         }

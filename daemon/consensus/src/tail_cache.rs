@@ -46,8 +46,7 @@ impl TailCache {
     /// The bytes of `extent`, if all of them are here.
     #[must_use]
     pub fn find(&self, extent: Extent) -> Option<Bytes> {
-        let (key, payload) =
-            self.payloads.range(..=(extent.segment, extent.offset)).next_back()?;
+        let (key, payload) = self.payloads.range(..=(extent.segment, extent.offset)).next_back()?;
         if key.0 != extent.segment {
             return None;
         }

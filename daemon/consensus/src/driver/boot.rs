@@ -13,10 +13,12 @@ use holdfast_wal::{EntryKind, Recovered, RecoveredReplica, Wal};
 use raft::eraftpb::EntryType;
 use raft::{Config, RawNode, ReadOnlyOption};
 
+use super::ready::apply_bytes;
 use super::{
-    COMMITTED_BYTES_PER_READY_MAX, Driver, DriverConfig, DriverError, Event, MESSAGE_BYTES_MAX,
-    MESSAGES_IN_FLIGHT_MAX, UNCOMMITTED_BYTES_MAX, apply_bytes,
+    COMMITTED_BYTES_PER_READY_MAX, Driver, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX,
+    UNCOMMITTED_BYTES_MAX,
 };
+use crate::event::{DriverConfig, DriverError, Event};
 use crate::log_store::{CachedEntry, LogStore};
 use crate::machine::{Machine, Quarantine};
 use crate::replica::{ELECTION_TICKS, HEARTBEAT_TICKS, Replica, TICK_NS};
@@ -95,9 +97,8 @@ fn start<D: Disk, M: Machine>(
         .as_ref()
         .map(|damage| Quarantine(format!("its log is damaged: {damage:?}")))
         .or_else(|| {
-            (commit > last).then(|| {
-                Quarantine(format!("commit {commit} is known but the log ends at {last}"))
-            })
+            (commit > last)
+                .then(|| Quarantine(format!("commit {commit} is known but the log ends at {last}")))
         });
 
     // raft-rs is built twice: the machine needs a home while the log is read, and raft-rs wants

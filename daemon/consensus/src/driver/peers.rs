@@ -1,0 +1,123 @@
+//! Messages from and to peers; feeding a follower that lags behind the cache.
+
+use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
+use holdfast_io::Disk;
+use holdfast_wal::{Chunk, Wal};
+use raft::eraftpb::Message;
+
+use super::{Driver, MESSAGE_BYTES_MAX};
+use crate::head::Head;
+use crate::log_store::raft_entry;
+use crate::machine::Machine;
+use crate::message::{PeerMessage, SentPayload};
+use crate::replica::Replica;
+
+/// Entries read back from the WAL at a time for a follower that lags behind the cache.
+const FETCHED_RUNS_MAX: usize = 64;
+
+impl<D: Disk, M: Machine> Driver<D, M> {
+    /// An entry as raft-rs would take it from anyone, which no caller may do.
+    #[cfg(test)]
+    pub(crate) fn propose_raw_for_tests(&mut self, shard: ShardId, data: Vec<u8>) {
+        let replica = self.replicas.get_mut(&shard).expect("the test has this shard");
+        let taken = replica.with_raft(|raw| raw.propose(Vec::new(), data));
+        assert!(matches!(taken, Some(Ok(()))));
+    }
+
+    /// A peer's message. Anything stale, foreign or forbidden is dropped.
+    pub fn step(&mut self, message: PeerMessage, now: Now) {
+        let Some(replica) = self.replicas.get_mut(&message.shard) else { return };
+        let known = replica.id == message.to && replica.voters.contains(&message.from);
+        if !known || !message.is_allowed() {
+            return;
+        }
+        if !replica.hear(message.from, message.boot, message.free_bytes) {
+            return;
+        }
+        replica.compare_hash(message.hashed_index, message.state_hash);
+        for sent in message.payloads {
+            let chunk = Chunk::Body { bytes: sent.bytes, crc32c: None };
+            replica.staged.insert((sent.index, sent.term), vec![chunk]);
+        }
+        replica.step(message.raft, now);
+    }
+
+    /// Puts payloads beside the entries of a raft message and queues it.
+    pub(super) fn send(&mut self, shard: ShardId, message: Message) {
+        let Some(replica) = self.replicas.get(&shard) else { return };
+        let mut payloads = Vec::new();
+        for entry in &message.entries {
+            let Ok((head, _)) = Head::decode(&entry.data) else { continue };
+            if head.payload_len_bytes == 0 {
+                continue;
+            }
+            let (index, term) = (Index(entry.index), Term(entry.term));
+            let bytes = replica.fetched.get(&(index, term)).cloned().or_else(|| {
+                let extent = replica.payload_extent(index)?;
+                // Evicted from the tail cache: read it back.
+                self.tail.find(extent).or_else(|| self.wal.read_payload(extent).ok())
+            });
+            // Without its payload the entry may not travel; raft-rs sends it again.
+            let Some(bytes) = bytes else { return };
+            payloads.push(SentPayload { index, term, bytes });
+        }
+        let (hashed_index, state_hash) = replica.newest_hash();
+        self.outbox.push(PeerMessage {
+            shard,
+            from: replica.id,
+            to: ReplicaId(message.to),
+            boot: self.boot,
+            free_bytes: self.wal.free_bytes(),
+            hashed_index,
+            state_hash,
+            raft: message,
+            payloads,
+        });
+    }
+
+    /// Reads back what raft-rs wants for followers behind the cache; true if anything was.
+    pub(super) fn fetch_wanted(&mut self) -> bool {
+        let mut any = false;
+        for replica in self.replicas.values_mut() {
+            for wanted in replica.raw.store().take_wanted() {
+                any = true;
+                fetch(replica, &self.wal, wanted.low);
+                replica.with_raft(|raw| raw.on_entries_fetched(wanted.context));
+            }
+        }
+        any
+    }
+}
+
+/// Reads old entries and their payloads from the WAL, starting at `low`.
+fn fetch<D: Disk, M: Machine>(replica: &mut Replica<M>, wal: &Wal<D>, low: Index) {
+    let mut entries = Vec::new();
+    let mut bytes_left = MESSAGE_BYTES_MAX;
+    let mut next = low;
+    replica.fetched.clear();
+    for _ in 0..FETCHED_RUNS_MAX {
+        let Some(run) = replica.raw.store().run_of(next).copied() else { break };
+        let Ok(stored) = wal.read_run(&run) else { break };
+        for entry in stored.into_iter().skip_while(|entry| entry.index < low) {
+            let size = entry.command.len() as u64 + u64::from(entry.payload.len_bytes);
+            if !entries.is_empty() && size > bytes_left {
+                bytes_left = 0;
+                break;
+            }
+            if entry.payload.len_bytes > 0 {
+                let Ok(bytes) = wal.read_payload(entry.payload) else {
+                    bytes_left = 0;
+                    break;
+                };
+                replica.fetched.insert((entry.index, entry.term), bytes);
+            }
+            bytes_left = bytes_left.saturating_sub(size);
+            next = entry.index.next();
+            entries.push(raft_entry(entry.index, entry.term, entry.kind, &entry.command));
+        }
+        if bytes_left == 0 {
+            break;
+        }
+    }
+    replica.raw.mut_store().set_fetched(low, entries);
+}
