@@ -5,13 +5,13 @@ use std::process::{Command, Output};
 
 fn check(name: &str, lines: &str, flags: &[&str]) -> Output {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.jsonl"));
-    std::fs::write(&file, lines).unwrap();
+    std::fs::write(&file, lines).expect("cargo made the directory");
     Command::new(env!("CARGO_BIN_EXE_holdfast-checker"))
         .arg("check")
         .arg(file)
         .args(flags)
         .output()
-        .unwrap()
+        .expect("cargo built the command")
 }
 
 const SENT: &str = r#"{"process":1,"call":1,"kind":"invoke","time_ns":1,"op":{"send":{"partition":"t-0","values":[41]}}}
