@@ -111,11 +111,11 @@ error_codes! {
         OffsetNotAvailable = 78,
     }
 
-    /// Metadata, per topic and (the first, and `ReplicaNotAvailable`) per partition.
+    /// Metadata, per topic; `LeaderNotAvailable` and `ReplicaNotAvailable` per partition too.
     MetadataError {
-        LeaderNotAvailable = 5,
         UnknownServerError = -1,
         UnknownTopicOrPartition = 3,
+        LeaderNotAvailable = 5,
         ReplicaNotAvailable = 9,
         InvalidTopicException = 17,
         TopicAuthorizationFailed = 29,

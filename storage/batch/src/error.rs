@@ -151,6 +151,18 @@ pub enum BatchError {
 }
 
 impl BatchError {
+    /// Which record is at fault, counted from 0, where it is one: Produce v8 and later tells the
+    /// client (KIP-467).
+    #[must_use]
+    pub fn record_index(&self) -> Option<i32> {
+        match self {
+            BatchError::WrongRecord { record, .. } | BatchError::MissingKey { record } => {
+                Some(*record)
+            }
+            _ => None,
+        }
+    }
+
     /// What the client is told.
     #[must_use]
     pub fn refusal(&self) -> Refusal {

@@ -214,12 +214,43 @@ fn each_lie_of_a_record_is_refused() {
 }
 
 #[test]
+fn a_field_that_reaches_into_the_next_record_is_refused() {
+    // Two records as above; the first one's value claims the second's first byte as well.
+    let records = [16, 0, 0, 0, 2, b'k', 6, b'v', 0, 16, 0, 0, 2, 2, b'k', 2, b'v', 0];
+    let two = BatchBuilder::default()
+        .record(RecordDraft::default())
+        .record(RecordDraft::default())
+        .build()
+        .unwrap();
+    let bytes = lie(&two, |bytes| {
+        bytes.truncate(HEADER_BYTES);
+        bytes.extend_from_slice(&records);
+    });
+    let what = "its value length is not true";
+    assert_eq!(check(&bytes).unwrap_err(), BatchError::WrongRecord { record: 0, what });
+}
+
+#[test]
+fn of_records_with_the_same_timestamp_the_first_is_found() {
+    let tie = BatchBuilder::default()
+        .record(RecordDraft::value(1_000, "a"))
+        .record(RecordDraft::value(2_000, "b"))
+        .record(RecordDraft::value(2_000, "c"))
+        .build()
+        .unwrap();
+    let limits = Limits::default();
+    assert_eq!(max_timestamp_record(&tie, &limits).unwrap(), Some((1, 2_000)));
+    assert_eq!(find_by_timestamp(&tie, 1_500, &limits).unwrap(), Some((1, 2_000)));
+}
+
+#[test]
 fn a_compacted_topic_asks_every_record_for_a_key() {
     let limits = Limits { keys_required: true, ..Limits::default() };
     for codec in CODECS {
         let bytes = three_records(codec).build().unwrap();
         let error = validate_produced(&bytes, Depth::Records, &limits).unwrap_err();
         assert_eq!(error, BatchError::MissingKey { record: 1 });
+        assert_eq!(error.record_index(), Some(1));
     }
 }
 

@@ -118,6 +118,19 @@ fn a_tag_is_as_long_as_it_says() {
 }
 
 #[test]
+fn a_varint_has_32_bits_and_five_bytes() {
+    // ApiVersions v3: the length of the client's name.
+    let judge = |varint: &[u8]| check(18, 3, varint);
+    let refusal = Err(GuardRefusal::WrongVarint { field: "ClientSoftwareName" });
+    assert_eq!(judge(&[0xff, 0xff, 0xff, 0xff, 0x1f]), refusal);
+    assert_eq!(judge(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), refusal);
+    assert!(matches!(
+        judge(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        Err(GuardRefusal::PastTheEnd { claimed: 0xffff_fffe, .. })
+    ));
+}
+
+#[test]
 fn what_has_no_schema_is_not_walked() {
     let none = |api_key, version| {
         assert_eq!(check(api_key, version, &[]), Err(GuardRefusal::NoSchema { api_key, version }));
