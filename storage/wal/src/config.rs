@@ -23,9 +23,9 @@ pub const FRAME_BYTES_DEFAULT: u32 = 4 << 20;
 /// Frames outstanding at a device: measured, four writes in flight reach its throughput.
 pub const FRAMES_IN_FLIGHT_MAX: usize = 4;
 /// Fewer segments than this leave nothing to write into once the reserve is kept back.
-pub const SEGMENTS_MIN: u64 = 4;
+pub(crate) const SEGMENTS_MIN: u64 = 4;
 /// Below this the two header copies would be most of the segment.
-pub const SEGMENT_BYTES_MIN: u64 = 512 << 10;
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 512 << 10;
 
 /// Faults switched on at run time, one line each at the place it breaks, so that the simulation
 /// can prove that it would find them. All off outside its tests.

@@ -28,13 +28,19 @@ mod tests;
 /// Version of everything in this module.
 pub const FORMAT_VERSION: u16 = 1;
 /// Room of one copy of a segment header: about 600 replicas of three voters.
-pub const HEADER_COPY_BYTES: u64 = 64 << 10;
+pub(crate) const HEADER_COPY_BYTES: u64 = 64 << 10;
 /// Where the first frame of a segment starts.
-pub const DATA_START: u64 = 2 * HEADER_COPY_BYTES;
+pub(crate) const DATA_START: u64 = 2 * HEADER_COPY_BYTES;
 /// The trailer of a seal: the last block of a segment.
-pub const TRAILER_BYTES: u64 = BLOCK_BYTES as u64;
+pub(crate) const TRAILER_BYTES: u64 = BLOCK_BYTES as u64;
 /// More than the header, both directories and the padding of any frame.
-pub const FRAME_OVERHEAD_BYTES_MAX: u64 = 512 << 10;
+pub(crate) const FRAME_OVERHEAD_BYTES_MAX: u64 = 512 << 10;
+
+/// No position, index, term or number of ours reaches this; bytes that say so lie. Keeps sums of
+/// two of them from overflowing.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+/// Frame numbers carry the boot count in their upper 24 bits.
+pub(crate) const BOOT_MAX: u64 = 1 << 22;
 
 /// Offsets in a stamp.
 pub(crate) mod stamp_at {
@@ -135,6 +141,11 @@ impl Stamp {
         let version = get_u16(from, stamp_at::VERSION);
         if version != FORMAT_VERSION {
             return Err(NotOurs::Version(version));
+        }
+        if get_u64(from, stamp_at::SEGMENT) >= NUMBER_MAX
+            || get_u64(from, stamp_at::BOOT) >= BOOT_MAX
+        {
+            return Err(NotOurs::Shape);
         }
         let mut cluster = [0; 16];
         cluster.copy_from_slice(&from[stamp_at::CLUSTER..stamp_at::LANE]);

@@ -35,6 +35,8 @@
 mod replay;
 mod scan;
 mod start;
+#[cfg(test)]
+mod tests;
 
 pub use replay::{Damage, DamageReason, Recovered, RecoveredReplica};
 

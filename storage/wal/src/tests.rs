@@ -1,5 +1,7 @@
 //! Claims about the log as a whole, on the simulated disk.
 
 mod crash;
-mod support;
+mod damage;
+mod space;
+pub(crate) mod support;
 mod way;

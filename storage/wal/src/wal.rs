@@ -32,9 +32,9 @@ use crate::space::Space;
 use crate::status::Counters;
 
 /// A published `durable` may lag this long behind the last frame that had content.
-pub const PUBLISH_AFTER_NS: u64 = 100_000_000;
+pub(crate) const PUBLISH_AFTER_NS: u64 = 100_000_000;
 /// Or this many bytes.
-pub const PUBLISH_AFTER_BYTES: u64 = 1 << 20;
+pub(crate) const PUBLISH_AFTER_BYTES: u64 = 1 << 20;
 
 /// What `poll` has to say.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ pub struct Wal<D: Disk> {
     pool: BufferPool,
     queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
-    in_flight_bytes: u64,
+    pub(crate) in_flight_bytes: u64,
     header_copies_left: u8,
     sealing: VecDeque<Sealing>,
     next_token: u64,

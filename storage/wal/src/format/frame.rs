@@ -13,8 +13,8 @@ use bytes::Bytes;
 use holdfast_base::{BootCount, Index, PartitionKey, ReplicaId, ShardId, Term, TopicId};
 
 use super::{
-    FORMAT_VERSION, NotOurs, STAMP_BYTES, Stamp, checksum, get_u16, get_u32, get_u64, padded,
-    set_u32, set_u64, stamp_at,
+    FORMAT_VERSION, NUMBER_MAX, NotOurs, STAMP_BYTES, Stamp, checksum, get_u16, get_u32, get_u64,
+    padded, set_u32, set_u64, stamp_at,
 };
 use crate::config::WalConfig;
 use crate::item::{EntryKind, FrameNumber, HardState, Identity, Locator, NewEntry, SegmentNumber};
@@ -139,8 +139,9 @@ impl Row {
             payload_start: get_u32(from, row_at::PAYLOAD_START),
             payload_bytes: get_u32(from, row_at::PAYLOAD_BYTES),
         };
-        let lies = row.kind == RowKind::Entries
-            && (row.first.0 == 0 || row.first > row.last || row.last.0 == u64::MAX);
+        let lies = row.first.0 >= NUMBER_MAX
+            || row.kind == RowKind::Entries
+                && (row.first.0 == 0 || row.first > row.last || row.last.0 >= NUMBER_MAX);
         (!lies).then_some(row)
     }
 }
@@ -275,6 +276,9 @@ impl FrameHeader {
         if padded(head as u64 + body) != u64::from(header.frame_bytes)
             || !sections_fit
             || header.durable >= header.number
+            || header.number.0 >= u64::MAX - 2
+            || header.position >= NUMBER_MAX
+            || header.offset >= NUMBER_MAX
         {
             return Err(NotOurs::Shape);
         }

@@ -18,8 +18,8 @@ use holdfast_io::{AlignedBuf, BLOCK_BYTES};
 
 use super::frame::{ParsedEntry, ROW_BYTES, Row};
 use super::{
-    DATA_START, NotOurs, STAMP_BYTES, Stamp, TRAILER_BYTES, get_checked, get_u32, get_u64, padded,
-    set_checksum, set_u32, set_u64,
+    DATA_START, NUMBER_MAX, NotOurs, STAMP_BYTES, Stamp, TRAILER_BYTES, get_checked, get_u32,
+    get_u64, padded, set_checksum, set_u32, set_u64,
 };
 use crate::config::WalConfig;
 use crate::item::{FrameNumber, Locator, SegmentNumber};
@@ -221,6 +221,12 @@ impl SealIndex {
         if crc32c::crc32c(index) != trailer.index_crc {
             return Err(NotOurs::Checksum);
         }
+        let here = |run: &Run| {
+            run.frame_offset.is_multiple_of(BLOCK_BYTES as u64)
+                && run.frame_offset >= DATA_START
+                && run.frame_offset < trailer.end_offset
+                && u64::from(run.frame_bytes) <= trailer.end_offset - run.frame_offset
+        };
         let (runs, batches) = index.split_at(trailer.runs as usize * RUN_BYTES);
         let runs: Option<Vec<Run>> = runs
             .chunks_exact(RUN_BYTES)
@@ -254,7 +260,8 @@ impl SealIndex {
                 }
             })
             .collect();
-        Ok(SealIndex { runs: runs.ok_or(NotOurs::Shape)?, batches })
+        let runs = runs.filter(|runs| runs.iter().all(here)).ok_or(NotOurs::Shape)?;
+        Ok(SealIndex { runs, batches })
     }
 }
 
@@ -298,6 +305,11 @@ impl Trailer {
             + u64::from(trailer.batches) * BATCH_BYTES as u64;
         let place = trailer.index_offset.checked_add(padded(rows)).ok_or(NotOurs::Shape)?;
         if rows != trailer.index_bytes
+            || trailer.end_offset < DATA_START
+            || trailer.end_offset > trailer.index_offset
+            || !trailer.end_offset.is_multiple_of(BLOCK_BYTES as u64)
+            || trailer.next_frame.0 == 0
+            || trailer.next_position >= NUMBER_MAX
             || trailer.index_offset < DATA_START
             || place != config.segment_bytes - TRAILER_BYTES
             || !trailer.index_offset.is_multiple_of(BLOCK_BYTES as u64)

@@ -5,11 +5,11 @@
 
 use bytes::Bytes;
 use holdfast_base::{BootCount, Index, ReplicaId, ShardId, Term};
-use holdfast_io::AlignedBuf;
+use holdfast_io::{AlignedBuf, BLOCK_BYTES};
 
 use super::{
-    HEADER_COPY_BYTES, NotOurs, STAMP_BYTES, Stamp, get_checked, get_u16, get_u32, get_u64,
-    set_checksum, set_u16, set_u32, set_u64,
+    HEADER_COPY_BYTES, NUMBER_MAX, NotOurs, STAMP_BYTES, Stamp, get_checked, get_u16, get_u32,
+    get_u64, set_checksum, set_u16, set_u32, set_u64,
 };
 use crate::config::WalConfig;
 use crate::item::{FrameNumber, HardState, Identity, SegmentNumber};
@@ -203,6 +203,21 @@ impl SegmentHeader {
             }
             tombstones.push((ShardId(get_u32(rest, 0)), ReplicaId(get_u64(rest, 8))));
             rest = &rest[TOMBSTONE_BYTES..];
+        }
+        let sound = replicas.iter().all(|row: &ReplicaRow| {
+            row.last.0 < NUMBER_MAX
+                && row.hard_state.commit.0 < NUMBER_MAX
+                && row.trimmed <= row.last
+        });
+        let counted = [at::FIRST_FRAME, at::POSITION, at::DURABLE, at::IN_FLIGHT_BYTES_MAX];
+        if !sound
+            || counted.iter().any(|field| get_u64(from, *field) >= NUMBER_MAX)
+            || get_u64(from, at::DURABLE) >= get_u64(from, at::FIRST_FRAME)
+            || get_u64(from, at::SEGMENT_BYTES) != config.segment_bytes
+            || get_u64(from, at::PREVIOUS_END) > config.segment_bytes
+            || !get_u64(from, at::PREVIOUS_END).is_multiple_of(BLOCK_BYTES as u64)
+        {
+            return Err(NotOurs::Shape);
         }
         Ok(SegmentHeader {
             number: stamp.segment,

@@ -157,8 +157,10 @@ pub(crate) fn judge<D: Disk>(
         return Ok(Judged::BadHeader);
     };
     let planted = &config.planted;
-    let here = header.offset == expect.offset || planted.device_offset_not_verified;
-    if !here || !(expect.is_next(&header) || planted.replay_recycled_segment) {
+    let is_next = header.offset == expect.offset && expect.is_next(&header)
+        || planted.device_offset_not_verified && expect.belongs(&header)
+        || planted.replay_recycled_segment && header.offset == expect.offset;
+    if !is_next {
         return Ok(Judged::BadHeader);
     }
     let frame = reader.bytes(expect.offset, u64::from(header.frame_bytes))?;
@@ -215,20 +217,19 @@ pub(crate) fn first_header<D: Disk>(
     Ok(header.filter(|header| header.offset == expect.offset && expect.belongs(header)))
 }
 
-/// What lies behind a bad place of a segment.
+/// What lies behind a bad place of a segment. Holds for every later bad place of it as well: a
+/// frame that says `durable` reaches a place, or ends beyond its window, lies behind that place.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    /// Nothing but zeros, the bad place included.
-    pub(crate) zeros: bool,
-    /// The first later frame of this chain.
-    pub(crate) next: Option<FrameHeader>,
+    /// Where the last block starts that is not all zeros.
+    pub(crate) last_written: Option<u64>,
     /// The highest `durable` of any later frame of this chain.
     pub(crate) durable: FrameNumber,
     /// Where the last of them ends, counted in bytes of the log.
     pub(crate) end_position: u64,
 }
 
-/// Looks at every block in `from..limit` for frames of this chain. `expect` is the bad place.
+/// Looks at every block in `expect.offset..limit`. `expect` is the bad place.
 pub(crate) fn survey<D: Disk>(
     reader: &mut FileReader<'_, D>,
     expect: &Expect,
@@ -236,25 +237,51 @@ pub(crate) fn survey<D: Disk>(
     config: &WalConfig,
 ) -> Result<Survey, DiskError> {
     let mut found =
-        Survey { zeros: true, next: None, durable: FrameNumber(0), end_position: expect.position };
+        Survey { last_written: None, durable: FrameNumber(0), end_position: expect.position };
     let mut offset = expect.offset;
     while offset + BLOCK <= limit {
         let block = reader.bytes(offset, BLOCK)?;
-        let unread = reader.is_unreadable(offset, BLOCK);
-        found.zeros &= !unread && is_zero(&block);
+        if reader.is_unreadable(offset, BLOCK) || !is_zero(&block) {
+            found.last_written = Some(offset);
+        }
         if offset > expect.offset
-            && let Some(header) = header_at(reader, offset, limit, config)?
-            && header.offset == offset
-            && expect.belongs(&header)
+            && let Some(header) = later_frame(reader, expect, offset, limit, config)?
         {
             found.durable = found.durable.max(header.durable);
             let end = header.position + u64::from(header.frame_bytes);
             found.end_position = found.end_position.max(end);
-            found.next.get_or_insert(header);
         }
         offset += BLOCK;
     }
     Ok(found)
+}
+
+/// The first frame of this chain behind the bad place `expect`.
+pub(crate) fn next_frame<D: Disk>(
+    reader: &mut FileReader<'_, D>,
+    expect: &Expect,
+    limit: u64,
+    config: &WalConfig,
+) -> Result<Option<FrameHeader>, DiskError> {
+    let mut offset = expect.offset + BLOCK;
+    while offset + BLOCK <= limit {
+        if let Some(header) = later_frame(reader, expect, offset, limit, config)? {
+            return Ok(Some(header));
+        }
+        offset += BLOCK;
+    }
+    Ok(None)
+}
+
+fn later_frame<D: Disk>(
+    reader: &mut FileReader<'_, D>,
+    expect: &Expect,
+    offset: u64,
+    limit: u64,
+    config: &WalConfig,
+) -> Result<Option<FrameHeader>, DiskError> {
+    let header = header_at(reader, offset, limit, config)?;
+    Ok(header.filter(|header| header.offset == offset && expect.belongs(header)))
 }
 
 /// The lowest segment number > `after` that a frame in this file claims: a header that is gone.

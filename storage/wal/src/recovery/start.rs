@@ -287,6 +287,9 @@ fn read_superblock<D: Disk>(
         .iter()
         .filter_map(|copy| if let Copy::Valid(block) = copy { Some(*block) } else { None })
         .collect();
+    if valid.is_empty() {
+        refuse_version(name, &copies)?;
+    }
     if let Some(block) = valid.iter().find(|block| block.segment_bytes != config.segment_bytes) {
         return Err(WalError::Config {
             what: format!(
@@ -383,16 +386,22 @@ fn refuse_foreign(name: &str, error: &NotOurs, config: &WalConfig) -> Result<(),
                 config.cluster, config.node, config.lane
             ),
         }),
-        // A flipped bit in the version is damage like any other, and cannot be told from a newer
-        // format by one copy; two copies that agree are believed by the caller's second look.
-        NotOurs::Version(found) if *found > FORMAT_VERSION && *found < 0x0100 => {
-            Err(WalError::Version {
-                file: name.to_owned(),
-                found: *found,
-                supported: FORMAT_VERSION,
-            })
-        }
         NotOurs::Version(_) | NotOurs::Magic | NotOurs::Shape | NotOurs::Checksum => Ok(()),
+    }
+}
+
+/// No copy is valid: if one claims a version of its own, that is the better explanation. With a
+/// valid copy beside it, an odd version is damage like any other.
+fn refuse_version<T>(name: &str, copies: &[Copy<T>]) -> Result<(), WalError> {
+    let version = copies.iter().find_map(|copy| match copy {
+        Copy::Bad(NotOurs::Version(found)) => Some(*found),
+        Copy::Valid(_) | Copy::Zeros | Copy::Bad(_) => None,
+    });
+    match version {
+        Some(found) => {
+            Err(WalError::Version { file: name.to_owned(), found, supported: FORMAT_VERSION })
+        }
+        None => Ok(()),
     }
 }
 
@@ -536,6 +545,7 @@ impl<D: Disk> Scan<'_, D> {
         let end = self.next.map(|next| next.previous_end);
         let limit = end.map_or(last, |end| end.clamp(DATA_START, last));
         let mut damaged = false;
+        let mut survey = None;
         let mut expect = Expect {
             segment: self.header.number,
             slot: self.header.slot,
@@ -556,7 +566,10 @@ impl<D: Disk> Scan<'_, D> {
                 expect = expect.after(&header);
                 continue;
             }
-            let survey = scan::survey(&mut reader, &expect, limit, config)?;
+            if survey.is_none() {
+                survey = Some(scan::survey(&mut reader, &expect, limit, config)?);
+            }
+            let survey = survey.as_ref().expect("taken just above");
             let frame_bytes = match &judged {
                 Judged::BadPayload(header) | Judged::BadCommands(header) => {
                     u64::from(header.frame_bytes)
@@ -564,7 +577,7 @@ impl<D: Disk> Scan<'_, D> {
                 Judged::Valid(..) | Judged::BadHeader => holdfast_io::BLOCK_BYTES as u64,
             };
             let facts =
-                self.facts(&reader, &expect, &survey, frame_bytes.min(limit - expect.offset));
+                self.facts(&reader, &expect, survey, frame_bytes.min(limit - expect.offset));
             let mut verdict = decide(&facts);
             if config.planted.crc_failure_is_end_of_log && verdict == Verdict::Corruption {
                 verdict = Verdict::Torn;
@@ -580,7 +593,7 @@ impl<D: Disk> Scan<'_, D> {
             match verdict {
                 Verdict::Corruption => {
                     damaged = true;
-                    match self.behind(log, judged, &survey, &expect)? {
+                    match self.behind(log, judged, &mut reader, limit, &expect)? {
                         Some(behind) => expect = behind,
                         None => {
                             break if self.next.is_some() { Ended::GoesOn } else { Ended::Here };
@@ -634,7 +647,8 @@ impl<D: Disk> Scan<'_, D> {
             unreadable: reader.is_unreadable(expect.offset, bad_bytes),
             claimed: survey.durable > expect.last_frame || next_claims || self.later_claims(expect),
             beyond_window: survey.end_position > window_end,
-            zeros_behind: survey.zeros && self.next.is_none(),
+            zeros_behind: survey.last_written.is_none_or(|last| last < expect.offset)
+                && self.next.is_none(),
         }
     }
 
@@ -671,7 +685,8 @@ impl<D: Disk> Scan<'_, D> {
         &self,
         log: &mut Log,
         judged: Judged,
-        survey: &Survey,
+        reader: &mut FileReader<'_, D>,
+        limit: u64,
         expect: &Expect,
     ) -> Result<Option<Expect>, WalError> {
         let extent = |header: &FrameHeader| Extent {
@@ -693,7 +708,7 @@ impl<D: Disk> Scan<'_, D> {
                 Ok(Some(expect.after(&header)))
             }
             _ => {
-                let Some(next) = &survey.next else {
+                let Some(next) = scan::next_frame(reader, expect, limit, self.config)? else {
                     // Only what the next segment's first frame repeats is known.
                     match self.first_of_next(expect)? {
                         Some(first) if first.number.0 == expect.last_frame.0 + 2 => {
