@@ -1,6 +1,8 @@
 //! One node whose shards have one voter, on a simulated disk: what an operator's smallest
 //! installation does, told as stories.
 
+#![expect(clippy::unwrap_used, reason = "a story fails where it cannot go on")]
+
 use bytes::Bytes;
 use holdfast_base::{ClusterId, LaneId, NodeId, Now, PartitionKey};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};

@@ -239,7 +239,7 @@ pub(super) fn apply_bytes<M: Machine>(
         }
     }
     replica.applied = index;
-    if index.0 % HASH_EVERY == 0 {
+    if index.0.is_multiple_of(HASH_EVERY) {
         replica.take_hash();
     }
     Ok(Event::Applied { shard: replica.shard, index, term, payload, outcome })
