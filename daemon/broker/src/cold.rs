@@ -42,10 +42,7 @@ impl Broker {
         drop(permit);
         let bytes = read?;
         check_batches(&bytes, base_offset).map_err(|what| {
-            ColdError(format!(
-                "{file} at {} (+{} bytes): {what}",
-                extent.offset, extent.len_bytes
-            ))
+            ColdError(format!("{file} at {} (+{} bytes): {what}", extent.offset, extent.len_bytes))
         })?;
         Ok(bytes)
     }

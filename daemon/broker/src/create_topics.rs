@@ -2,9 +2,7 @@
 
 use crate::broker::Broker;
 use crate::context::Context;
-use holdfast_lane::{
-    AdminReason, AdminRefusal, Answer, CreateTopic, CreatedTopic, Request,
-};
+use holdfast_lane::{AdminReason, AdminRefusal, Answer, CreateTopic, CreatedTopic, Request};
 use holdfast_metadata::TOPIC_CONFIGS;
 use holdfast_protocol::errors::CreateTopicsError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
@@ -119,9 +117,9 @@ fn refused(refusal: AdminRefusal) -> (CreateTopicsError, String) {
         AdminReason::InvalidReplicationFactor => E::InvalidReplicationFactor,
         AdminReason::InvalidReplicaAssignment => E::InvalidReplicaAssignment,
         AdminReason::InvalidConfig => E::InvalidConfig,
-        AdminReason::InvalidRequest
-        | AdminReason::UnknownTopic
-        | AdminReason::UnknownTopicId => E::InvalidRequest,
+        AdminReason::InvalidRequest | AdminReason::UnknownTopic | AdminReason::UnknownTopicId => {
+            E::InvalidRequest
+        }
         // Both may be tried again, and Admin clients do.
         AdminReason::TimedOut | AdminReason::NoSpace => E::RequestTimedOut,
     };

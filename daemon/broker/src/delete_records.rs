@@ -61,9 +61,7 @@ pub(crate) async fn handle(
     let responses = topics.into_iter().map(|(name, parts)| {
         let partitions =
             parts.into_iter().map(|(index, part)| write_partition(index, outcome_of(part)));
-        DeleteRecordsTopicResult::default()
-            .with_name(name)
-            .with_partitions(partitions.collect())
+        DeleteRecordsTopicResult::default().with_name(name).with_partitions(partitions.collect())
     });
     DeleteRecordsResponse::default().with_topics(responses.collect())
 }

@@ -79,11 +79,8 @@ pub(crate) async fn handle(
         .iter()
         .flat_map(|topic| &topic.partitions)
         .any(|wanted| matches!(wanted.part, Part::Refused(_)));
-    let mut found = if asked.is_empty() {
-        Vec::new()
-    } else {
-        find(&broker, &request, asked, refused).await
-    };
+    let mut found =
+        if asked.is_empty() { Vec::new() } else { find(&broker, &request, asked, refused).await };
     // Move the slices out first, so that all cold ones are read at the same time.
     let mut loads = JoinSet::new();
     for (at, outcome) in found.iter_mut().enumerate() {
@@ -162,9 +159,7 @@ async fn find(
         partitions: asked,
     };
     match broker.lane.call(Request::Fetch(call)).await {
-        Some(Answer::Fetch(found)) if found.len() == parts => {
-            found.into_iter().map(Some).collect()
-        }
+        Some(Answer::Fetch(found)) if found.len() == parts => found.into_iter().map(Some).collect(),
         answer => {
             if let Some(answer) = answer {
                 tracing::error!(?answer, parts, "the lane answered Fetch with something else");

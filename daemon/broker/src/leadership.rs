@@ -37,9 +37,7 @@ pub(crate) fn leader_of(
 ) -> Option<PartitionLeader> {
     let (shard, placement) = image.shard_of(topic, partition)?;
     match leaders.get(&shard) {
-        Some(leader) => {
-            Some(PartitionLeader { node: leader.node, epoch: epoch_of(leader.term) })
-        }
+        Some(leader) => Some(PartitionLeader { node: leader.node, epoch: epoch_of(leader.term) }),
         None => placement.nodes().next().map(|node| PartitionLeader { node, epoch: -1 }),
     }
 }

@@ -63,9 +63,8 @@ pub(crate) async fn handle(
             };
             partitions.push(write_partition(index, found));
         }
-        responses.push(
-            ListOffsetsTopicResponse::default().with_name(name).with_partitions(partitions),
-        );
+        responses
+            .push(ListOffsetsTopicResponse::default().with_name(name).with_partitions(partitions));
     }
     ListOffsetsResponse::default().with_topics(responses)
 }
@@ -92,9 +91,10 @@ fn collect(
     asked: &mut Vec<holdfast_lane::ListOffsetsPartition>,
 ) -> Part {
     let index = partition.partition_index;
-    let topic = view.image.topic(name).filter(|topic| {
-        usize::try_from(index).is_ok_and(|index| index < topic.partitions.len())
-    });
+    let topic = view
+        .image
+        .topic(name)
+        .filter(|topic| usize::try_from(index).is_ok_and(|index| index < topic.partitions.len()));
     let Some(topic) = topic else {
         return Part::Refused(ListOffsetsError::UnknownTopicOrPartition);
     };

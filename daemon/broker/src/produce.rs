@@ -180,8 +180,7 @@ fn check(
     data: PartitionProduceData,
     version: i16,
 ) -> Result<ProducePartition, Failure> {
-    let exists =
-        usize::try_from(data.index).is_ok_and(|index| index < topic.partitions.len());
+    let exists = usize::try_from(data.index).is_ok_and(|index| index < topic.partitions.len());
     if !exists {
         return Err(Failure::new(
             ProduceError::UnknownTopicOrPartition,
@@ -385,7 +384,9 @@ fn add_endpoint(
     if endpoints.iter().any(|known| known.node_id == leader.leader_id) {
         return;
     }
-    let Some(endpoint) = endpoint_of(broker, context, &view.image, leader.leader_id.0) else { return };
+    let Some(endpoint) = endpoint_of(broker, context, &view.image, leader.leader_id.0) else {
+        return;
+    };
     endpoints.push(
         NodeEndpoint::default()
             .with_node_id(leader.leader_id)
@@ -408,3 +409,6 @@ fn silent(answer: &ProduceResponse) -> Finish {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! From arguments to a running node and back to an exit status, as named steps.
+//!
+//! | step | file | what can be told there |
+//! | --- | --- | --- |
+//! | 1 arguments | `arguments` | HF-1001, HF-1009 |
+//! | 2 data directory | `directory` | HF-1002, HF-1003 |
+//! | 3 address bound, not yet listening | `listener` | HF-1007, HF-1008 |
+//! | 4 device probed and locked | `lane` | HF-1002, HF-1004, HF-1011 |
+//! | 5 log made or recovered, shards led | `lane` | HF-1003, HF-1005, HF-1006 |
+//! | 6 listening, READY | here | HF-1007 |
+//! | 7 serving until a signal or the device's end | `serve` | HF-1010 |
+//!
+//! Nothing is stored before step 5 and nobody is let in before step 6.
+
+pub mod arguments;
+pub mod directory;
+mod lane;
+mod listener;
+mod wal_report;
+
+use crate::clock::KernelClock;
+use crate::cold_reader::SegmentColdReader;
+use crate::connection::budget::Budget;
+use crate::lane_thread::{LaneDoor, LaneEnd};
+use crate::report::{Code, Report};
+use crate::serve::{Service, serve_until_stopped};
+use crate::service_manager;
+use arguments::{Arguments, Options};
+use holdfast_base::LaneId;
+use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, Settings};
+use holdfast_io::{BufferPool, SegmentReader};
+use holdfast_metadata::Listener;
+use holdfast_protocol::MAX_REQUEST_BYTES;
+use holdfast_wal::WalConfig;
+use lane::Progress;
+use listener::BoundListener;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+/// The listener every node has until there is a configuration file.
+const LISTENER_NAME: &str = "PLAINTEXT";
+/// Bytes of requests in flight over all connections: a quarter of a small server's memory, and
+/// more than a WAL takes in a second.
+const IN_FLIGHT_BYTES: usize = 256 << 20;
+/// Memory kept for reads from the device.
+const COLD_POOL_BYTES: usize = 8 << 20;
+/// systemd is asked for more time this often while the log is read.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Runs a node until a signal stops it.
+///
+/// # Errors
+/// With the one message the operator gets.
+pub fn run(arguments: Arguments) -> Result<(), Report> {
+    run_with(arguments, |_| {})
+}
+
+/// As [`run`]; `listening` is told the address once clients can connect.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Result<(), Report> {
+    let options = arguments::check(arguments)?;
+    let runtime = runtime()?;
+    let segment_bytes = segment_bytes(&options);
+    let directory = directory::open(&options.data_dir, segment_bytes)?;
+    let bound = {
+        let _entered = runtime.enter();
+        BoundListener::bind(options.listen)?
+    };
+    let advertised = Arc::new(advertised(&options, bound.address()));
+    let listeners = vec![Listener {
+        name: LISTENER_NAME.to_owned(),
+        host: advertised.host.clone(),
+        port: advertised.port,
+    }];
+    let identity = directory.identity;
+    let lane_path = directory.lane_path();
+    let config = lane::lane_config(&options, &directory, listeners)?;
+    let started = lane::start(&options, directory, config)?;
+    tracing::info!(
+        backend = started.disk.backend,
+        direct_io = started.disk.direct_io,
+        filesystem = %started.disk.device.filesystem,
+        "the write-ahead log is open"
+    );
+    for note in &started.disk.notes {
+        tracing::warn!("{note}");
+    }
+    let reader = SegmentReader::new(&lane_path, BufferPool::new(COLD_POOL_BYTES))
+        .map_err(|error| wal_report::of_disk(&lane_path, options.wal_backend, &error))?;
+    let door = LaneDoor::new(started.waker.clone());
+    let broker = Arc::new(Broker::new(BrokerParts {
+        node: identity.node,
+        lane: Arc::new(door.clone()),
+        cold: Arc::new(SegmentColdReader::new(reader)),
+        clock: Arc::new(KernelClock),
+        settings: Settings::default(),
+    }));
+    if started.begin.send((door.clone(), Arc::clone(&broker))).is_err() {
+        return Err(lane::ended_early());
+    }
+    wait_until_ready(&started.progress)?;
+
+    let _entered = runtime.enter();
+    let address = bound.address();
+    let socket = bound.listen()?;
+    let status = format!("serving on {address} as {}:{}", advertised.host, advertised.port);
+    service_manager::ready(&status);
+    tracing::info!(cluster = %identity.cluster, node = identity.node.0, "{status}");
+    listening(address);
+
+    let service = Service {
+        socket,
+        broker,
+        budget: Budget::new(IN_FLIGHT_BYTES),
+        request_bytes_max: MAX_REQUEST_BYTES,
+        listener: Arc::from(LISTENER_NAME),
+        advertised,
+    };
+    let end = runtime.block_on(serve_until_stopped(service, door, started.thread));
+    match end {
+        LaneEnd::Stopped => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        LaneEnd::DeviceFailed(why) => Err(Report::new(
+            Code::DeviceFailed,
+            format!("the device under {} failed; the node has stopped", lane_path.display()),
+            why,
+            "look for device errors in `dmesg`; every acknowledged record is on the device as far \
+             as it can still be read",
+        )),
+    }
+}
+
+/// One worker for every core the lane leaves free, as the lane is never idle under load.
+fn runtime() -> Result<tokio::runtime::Runtime, Report> {
+    const LANES: usize = 1;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(LANES).max(1))
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Report::new(
+                Code::SystemRefused,
+                "the threads that carry connections cannot be started",
+                error.to_string(),
+                "raise the limits on tasks and open files (TasksMax=, LimitNOFILE=)",
+            )
+        })
+}
+
+/// What a new log of this size would have.
+fn segment_bytes(options: &Options) -> u64 {
+    let none = holdfast_base::ClusterId::default();
+    let node = holdfast_base::NodeId(1);
+    WalConfig::new(none, node, LaneId(0), options.wal_bytes).segment_bytes
+}
+
+/// Port 0 means "whatever the kernel gave us".
+fn advertised(options: &Options, bound: SocketAddr) -> Endpoint {
+    let mut advertised = options.advertised.clone();
+    if advertised.port == 0 {
+        advertised.port = bound.port();
+    }
+    advertised
+}
+
+fn wait_until_ready(progress: &std::sync::mpsc::Receiver<Progress>) -> Result<(), Report> {
+    let mut phase = "reading the write-ahead log";
+    loop {
+        service_manager::still_starting(phase);
+        match progress.recv_timeout(PROGRESS_INTERVAL) {
+            Ok(Progress::Recovered) => {
+                tracing::info!("the write-ahead log is recovered");
+                phase = "waiting for every shard to have a leader";
+            }
+            Ok(Progress::Ready) => return Ok(()),
+            Ok(Progress::Failed(report)) => return Err(*report),
+            Ok(Progress::Opened(..)) => {}
+            Err(RecvTimeoutError::Timeout) => tracing::info!("still {phase}"),
+            Err(RecvTimeoutError::Disconnected) => return Err(lane::ended_early()),
+        }
+    }
+}
+
+/// What a connection through the only listener knows of itself.
+pub(crate) fn context(service: &Service, peer: SocketAddr) -> Context {
+    Context {
+        listener: Arc::clone(&service.listener),
+        advertised: Arc::clone(&service.advertised),
+        peer_host: Arc::from(peer.ip().to_string()),
+    }
+}

@@ -1,0 +1,208 @@
+//! One client's connection, from its first byte to its last answer.
+//!
+//! ```text
+//! reader ─ frame ─▶ held (at most one) ─▶ Broker::start ─▶ replies in order ─▶ writer (writev)
+//!                   waits while            Produce: while fewer than 32
+//!                   its turn has not come  others: when nothing is unanswered
+//! ```
+//!
+//! Stages, one file each: [`reader`] cuts frames without believing lengths, [`budget`] bounds what
+//! all connections hold, [`writer`] sends. This file keeps the order: effects happen in the order
+//! of the requests (starting is synchronous), answers leave in that order too, and several that
+//! are ready leave in one system call.
+//!
+//! A client that closes its side after sending still gets what it sent for processed: acks=0
+//! producers send and leave.
+//!
+//! Caveat: a client that does not read its answers holds them, up to one Fetch answer, until the
+//! idle limit ends the connection.
+
+pub mod budget;
+pub mod reader;
+pub mod writer;
+
+use budget::{Budget, Reservation};
+use bytes::Bytes;
+use holdfast_broker::{Broker, Context, Order, Reply, ReplyFuture, order_of};
+use reader::{Frame, FrameReader, ReadEnd};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use writer::write_pieces;
+
+/// Unanswered Produce requests of one connection. Java sends 5, librdkafka up to a million; more
+/// than this many gain nothing once a group commit is full.
+const PIPELINED_MAX: usize = 32;
+/// And their bytes, so that one connection cannot hold the whole node's budget.
+const PIPELINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// `connections.max.idle.ms` of Kafka. Java closes first, after 9 minutes.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// A request that has begun must arrive in this time: 100 MiB over a 10 Mbit/s line take 84 s.
+const FRAME_LIMIT: Duration = Duration::from_secs(3 * 60);
+
+/// What all connections of a listener share.
+pub struct Shared {
+    /// Answers requests.
+    pub broker: Arc<Broker>,
+    /// Bounds the bytes of requests.
+    pub budget: Budget,
+    /// Largest request of this listener.
+    pub request_bytes_max: usize,
+    /// True once the daemon stops: finish what was sent, take nothing new.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// A request that is being answered.
+struct Unanswered {
+    reply: ReplyFuture,
+    order: Order,
+    /// Given back with the answer.
+    reservation: Reservation,
+}
+
+/// Why a connection ended, for the log.
+#[derive(Debug)]
+enum End {
+    /// Nothing to say.
+    Quiet,
+    /// One line for the operator.
+    Said(String),
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(mut stream: TcpStream, peer: SocketAddr, context: Context, shared: &Shared) {
+    let context = Arc::new(context);
+    match run(&mut stream, &context, shared).await {
+        End::Quiet => tracing::debug!(%peer, "connection closed"),
+        End::Said(why) => {
+            tracing::warn!(%peer, listener = %context.listener, "connection closed: {why}");
+        }
+    }
+}
+
+async fn run(stream: &mut TcpStream, context: &Arc<Context>, shared: &Shared) -> End {
+    let (mut read_half, mut write_half) = stream.split();
+    let mut reader = FrameReader::new(shared.budget.clone(), shared.request_bytes_max);
+    let mut stopping = shared.stopping.clone();
+    let mut unanswered: VecDeque<Unanswered> = VecDeque::new();
+    let mut held: Option<Frame> = None;
+    // No more will come: the client has closed its side, or we are stopping.
+    let mut ended: Option<End> = None;
+    let mut last_progress = Instant::now();
+    let mut check_idle = Box::pin(sleep_until(last_progress + FRAME_LIMIT));
+    loop {
+        if let Some(frame) = held.take_if(|frame| may_start(&unanswered, frame)) {
+            let order = order_of(&frame.bytes);
+            let reply = shared.broker.start(context, frame.bytes);
+            unanswered.push_back(Unanswered { reply, order, reservation: frame.reservation });
+            continue;
+        }
+        if let Some(end) = ended.take_if(|_| unanswered.is_empty() && held.is_none()) {
+            return end;
+        }
+        tokio::select! {
+            biased;
+            replies = ready_replies(&mut unanswered), if !unanswered.is_empty() => {
+                last_progress = Instant::now();
+                if let Some(end) = send(&mut write_half, replies).await {
+                    return end;
+                }
+            }
+            next = reader.next(&mut read_half), if held.is_none() && ended.is_none() => {
+                last_progress = Instant::now();
+                match next {
+                    Ok(frame) => held = Some(frame),
+                    Err(why) => ended = Some(end_of(why)),
+                }
+            }
+            () = stop_wanted(&mut stopping), if ended.is_none() => {
+                ended = Some(End::Quiet);
+            }
+            () = &mut check_idle => {
+                let inside = reader.inside_frame() && held.is_none();
+                let limit = if inside { FRAME_LIMIT } else { IDLE_LIMIT };
+                if unanswered.is_empty() && last_progress.elapsed() >= limit {
+                    return match inside {
+                        true => End::Said("a request began and did not arrive in 3 minutes".to_owned()),
+                        false => End::Quiet,
+                    };
+                }
+                check_idle.as_mut().reset(Instant::now() + FRAME_LIMIT);
+            }
+        }
+    }
+}
+
+/// Ends when the daemon stops. The value behind the guard is dropped here: it must not be held
+/// while others wait.
+async fn stop_wanted(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
+}
+
+/// Whether the order of the connection lets `frame` start now.
+fn may_start(unanswered: &VecDeque<Unanswered>, frame: &Frame) -> bool {
+    if unanswered.is_empty() {
+        return true;
+    }
+    let bytes: usize = unanswered.iter().map(|one| one.reservation.bytes()).sum();
+    order_of(&frame.bytes) == Order::Pipelined
+        && unanswered.iter().all(|one| one.order == Order::Pipelined)
+        && unanswered.len() < PIPELINED_MAX
+        && bytes + frame.bytes.len() <= PIPELINED_BYTES_MAX
+}
+
+/// Waits for the oldest reply, and takes those behind it that are ready as well.
+async fn ready_replies(unanswered: &mut VecDeque<Unanswered>) -> Vec<Reply> {
+    std::future::poll_fn(|context| {
+        let mut replies = Vec::new();
+        while let Some(front) = unanswered.front_mut() {
+            match front.reply.as_mut().poll(context) {
+                Poll::Ready(reply) => replies.push(reply),
+                Poll::Pending => break,
+            }
+            unanswered.pop_front();
+        }
+        if replies.is_empty() { Poll::Pending } else { Poll::Ready(replies) }
+    })
+    .await
+}
+
+/// Sends replies up to the first that ends the connection.
+async fn send(write_half: &mut tokio::net::tcp::WriteHalf<'_>, replies: Vec<Reply>) -> Option<End> {
+    let mut pieces: VecDeque<Bytes> = VecDeque::new();
+    let mut end = None;
+    for reply in replies {
+        match reply {
+            Reply::Send(answer) => pieces.extend(answer),
+            Reply::Silence => {}
+            Reply::Close(why) => {
+                end = Some(End::Said(why));
+                break;
+            }
+        }
+    }
+    match timeout(IDLE_LIMIT, write_pieces(write_half, pieces)).await {
+        Ok(Ok(())) => end,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "an answer could not be sent");
+            Some(End::Quiet)
+        }
+        Err(_) => Some(End::Said("the client has not read its answers for 10 minutes".to_owned())),
+    }
+}
+
+fn end_of(why: ReadEnd) -> End {
+    match why {
+        ReadEnd::Closed | ReadEnd::ClosedInside | ReadEnd::Failed(_) => End::Quiet,
+        ReadEnd::Refused(refusal) => End::Said(refusal.to_string()),
+        ReadEnd::Crowded => End::Said(
+            "the node's memory for requests in flight was used up for 10 s; the client may retry"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,22 @@
+//! `holdfastd`: a node as a process.
+//!
+//! ```text
+//! boot ──▶ lane thread (owns shards and the log's ring)
+//!   │          ▲ calls │ answers
+//!   └────▶ serve ──▶ connections (tokio workers: sockets, checks, encoding)
+//! ```
+//!
+//! Read in this order: [`boot`] for the steps of a start, [`lane_thread`] for the loop that makes
+//! records durable, [`connection`] for what a client meets.
+//!
+//! The library exists for the integration tests; the daemon is `main.rs`. Nobody depends on it.
+
+pub mod boot;
+pub mod clock;
+pub mod cold_reader;
+pub mod connection;
+pub mod lane_thread;
+pub mod logging;
+pub mod report;
+pub mod serve;
+pub mod service_manager;
