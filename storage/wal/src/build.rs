@@ -8,6 +8,7 @@ use bytes::Bytes;
 use holdfast_base::{Index, ReplicaId, ShardId, Term};
 use holdfast_io::{AlignedBuf, BLOCK_BYTES};
 
+use crate::combine::combine;
 use crate::config::WalConfig;
 use crate::error::WalError;
 use crate::format::frame::{
@@ -19,8 +20,8 @@ use crate::format::segment::{ReplicaRow, identity_ids_bytes};
 use crate::format::{DATA_START, padded};
 use crate::item::{Chunk, Item, NewEntry};
 
-/// Below this, reading bytes once more costs less than combining two checksums (about 1 µs).
-const COMBINE_BYTES_MIN: usize = 8 << 10;
+/// Below this, reading bytes just copied costs less than combining two checksums.
+const COMBINE_BYTES_MIN: usize = 4 << 10;
 
 /// One frame to be, and the items that go into it.
 #[derive(Debug, Default)]
@@ -279,7 +280,7 @@ pub(crate) fn fill(
                     payload_crc = match crc32c {
                         Some(crc) if bytes.len() >= COMBINE_BYTES_MIN => {
                             debug_assert_eq!(*crc, crc32c::crc32c(bytes), "the caller's checksum");
-                            crc32c::crc32c_combine(payload_crc, *crc, bytes.len())
+                            combine(payload_crc, *crc, bytes.len())
                         }
                         _ => crc32c::crc32c_append(payload_crc, bytes),
                     };

@@ -13,6 +13,7 @@
 //! `recovery`.
 
 mod build;
+mod combine;
 mod config;
 mod error;
 mod format;

@@ -2,6 +2,8 @@
 //! bytes of its extent, and its own CRC (a record batch has one) or a scrub of the frame judges
 //! it. Only durable frames may be read: before that the frame buffer is the only copy.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use holdfast_io::{BLOCK_BYTES, Disk, DiskError, FileId};
 
@@ -29,6 +31,31 @@ impl PendingRead {
             Err(error) => Err(WalError::Disk(error)),
         };
         WalEvent::Read { token: self.token, result }
+    }
+}
+
+/// Headers and commands read by [`Wal::read_run`] before the first append: replay goes shard by
+/// shard, and a frame holds many shards. Keeps the first frames it is given rather than the last:
+/// every shard walks the same frames in the same order, where dropping the oldest would drop
+/// each frame just before it is wanted again.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayCache {
+    frames: BTreeMap<(SegmentNumber, u64), (FrameHeader, Bytes)>,
+    len_bytes: usize,
+}
+
+/// What [`ReplayCache`] may keep; 8,000 frames of a block of commands each.
+const REPLAY_CACHE_BYTES_MAX: usize = 32 << 20;
+
+impl ReplayCache {
+    fn keep(&mut self, header: FrameHeader, commands: Bytes) {
+        // The slice holds the blocks it was read in.
+        let rows = header.rows.len() + header.previous_rows.len();
+        let cost = padded(commands.len() as u64) as usize + BLOCK_BYTES + rows * size_of::<Row>();
+        if self.len_bytes + cost <= REPLAY_CACHE_BYTES_MAX {
+            self.len_bytes += cost;
+            self.frames.insert((header.segment, header.offset), (header, commands));
+        }
     }
 }
 
@@ -119,6 +146,16 @@ pub(crate) fn read_run_of<D: Disk>(
 ) -> Result<Vec<StoredEntry>, WalError> {
     let Extent { segment, offset, .. } = run.frame;
     let (header, commands) = read_commands(disk, file, segment, offset, config)?;
+    entries_of(run, &header, &commands)
+}
+
+/// The entries of `run` in its frame.
+fn entries_of(
+    run: &EntryRun,
+    header: &FrameHeader,
+    commands: &Bytes,
+) -> Result<Vec<StoredEntry>, WalError> {
+    let Extent { segment, offset, .. } = run.frame;
     // A later row of the same frame overwrites an earlier one, so the last that has the run counts.
     let row = header.rows.iter().rev().find(|row| {
         row.kind == RowKind::Entries
@@ -129,7 +166,7 @@ pub(crate) fn read_run_of<D: Disk>(
     let damaged = |what: &str| WalError::Damaged { segment, offset, what: what.to_owned() };
     let row = row.ok_or_else(|| damaged("the run is not in this frame's directory"))?;
     let mut entries =
-        stored(row, &header, &commands, segment).ok_or_else(|| damaged("entries in commands"))?;
+        stored(row, header, commands, segment).ok_or_else(|| damaged("entries in commands"))?;
     entries.retain(|entry| run.first <= entry.index && entry.index <= run.last);
     Ok(entries)
 }
@@ -145,7 +182,19 @@ impl<D: Disk> Wal<D> {
     /// [`WalError::Damaged`] when a checksum does not match, [`WalError::NoSuchSegment`] when the
     /// segment is gone, [`WalError::Disk`] when the device cannot read.
     pub fn read_run(&self, run: &EntryRun) -> Result<Vec<StoredEntry>, WalError> {
-        read_run_of(&self.disk, self.file_at(run.frame.segment)?, run, &self.config)
+        let file = self.file_at(run.frame.segment)?;
+        let mut cache = self.replay_cache.borrow_mut();
+        let Some(cache) = cache.as_mut() else {
+            return read_run_of(&self.disk, file, run, &self.config);
+        };
+        let Extent { segment, offset, .. } = run.frame;
+        if let Some((header, commands)) = cache.frames.get(&(segment, offset)) {
+            return entries_of(run, header, commands);
+        }
+        let (header, commands) = read_commands(&self.disk, file, segment, offset, &self.config)?;
+        let entries = entries_of(run, &header, &commands)?;
+        cache.keep(header, commands);
+        Ok(entries)
     }
 
     /// Starts reading the bytes of `extent`; they come as [`WalEvent::Read`] with `token`.
