@@ -1,1 +1,7 @@
-fn main() {}
+//! `holdfast-sim`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast_sim::main()
+}

@@ -1,0 +1,365 @@
+//! One seed from beginning to end: what kind of run it is, the run, the judgement.
+//!
+//! ```text
+//! found ─▶ topics ─▶ faults: clients and nemesis ─▶ heal ─▶ every partition takes a write
+//!       ─▶ clients end ─▶ final reads ─▶ checker and comparison of replicas
+//! ```
+//!
+//! Each seed draws its own sizes, clients and a random subset of faults (swarm testing: Groce et
+//! al., ISSTA 2012), because a run in which everything breaks reaches less than many runs in which
+//! something does.
+
+use std::collections::BTreeMap;
+
+use holdfast_base::{Rng, ShardId, SplitMix64};
+use holdfast_checker::{Expectations, Report, check};
+
+use crate::admin::Admin;
+use crate::nemesis::Nemesis;
+use crate::planted::Planted;
+use crate::producer::{Producer, ProducerPlan, Target};
+use crate::reader::Reader;
+use crate::states::States;
+use crate::world::{ClientId, Event, NODES, Sizes, World};
+
+/// At least so many operations a seed.
+const BATCHES_MIN: u32 = 420;
+/// The faults end when clients have done their work, or after this long.
+const FAULTS_NS_MAX: u64 = 90_000_000_000;
+/// After healing, every partition takes a write within this time.
+const WRITABLE_WITHIN_NS: u64 = 10_000_000_000;
+/// All that was acknowledged is read within this time.
+const READ_WITHIN_NS: u64 = 60_000_000_000;
+/// A cluster without faults makes its topics within this time.
+const FOUNDED_WITHIN_NS: u64 = 20_000_000_000;
+
+/// How to run a seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) planted: Planted,
+    pub(crate) keeps_timeline: bool,
+}
+
+/// What came of a seed.
+#[derive(Debug)]
+pub(crate) struct SeedResult {
+    pub(crate) seed: u64,
+    pub(crate) trace_hash: u64,
+    pub(crate) events: u64,
+    pub(crate) operations: u64,
+    pub(crate) crashes: u64,
+    pub(crate) simulated_ns: u64,
+    pub(crate) report: Report,
+    pub(crate) broken: Vec<String>,
+    pub(crate) states: States,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    pub(crate) timeline: String,
+    pub(crate) history: Vec<holdfast_checker::Event>,
+}
+
+impl SeedResult {
+    pub(crate) fn passed(&self) -> bool {
+        self.broken.is_empty() && self.report.is_clean()
+    }
+
+    /// The first thing that tells what is wrong.
+    pub(crate) fn detector(&self) -> String {
+        let anomaly = self.report.anomalies.keys().next().cloned();
+        let broken =
+            self.broken.first().map(|text| text.split(':').next().unwrap_or("").to_owned());
+        anomaly.or(broken).unwrap_or_default()
+    }
+}
+
+enum Client {
+    Producer(Producer),
+    Reader(Reader),
+    Admin(Admin),
+}
+
+struct Sim {
+    world: World,
+    clients: Vec<Client>,
+    nemesis: Nemesis,
+    rng: SplitMix64,
+}
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64, options: Options) -> SeedResult {
+    let mut rng = SplitMix64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x51ed);
+    let nemesis = Nemesis::draw(rng.split());
+    let sizes = Sizes {
+        wal_bytes: nemesis.wal_bytes(),
+        tail_cache_bytes: 16 << (10 + rng.below(6)),
+        device_bytes: 1 << 30,
+    };
+    let world = World::new(rng.next_u64(), sizes, options.planted, options.keeps_timeline);
+    let mut sim = Sim { world, clients: Vec::new(), nemesis, rng };
+    sim.run();
+    sim.judge(seed)
+}
+
+impl Sim {
+    fn run(&mut self) {
+        self.world.found();
+        let topics = self.draw_topics();
+        let deletes_records = self.rng.chance(1, 2);
+        let rng = self.rng.split();
+        self.add(|id| Client::Admin(Admin::new(id, topics, deletes_records, rng)));
+        let Some(targets) = self.until(FOUNDED_WITHIN_NS, |sim| match &sim.clients[0] {
+            Client::Admin(admin) => admin.targets().map(<[Target]>::to_vec),
+            _ => None,
+        }) else {
+            self.world
+                .broken
+                .push("never-founded: no topics although nothing is broken".to_owned());
+            return;
+        };
+        self.add_clients(&targets);
+        self.world.after(100_000_000, Event::Nemesis);
+        self.until(FAULTS_NS_MAX, |sim| sim.producers_done().then_some(()));
+        self.heal(&targets);
+        self.read_all(&targets);
+    }
+
+    fn draw_topics(&mut self) -> BTreeMap<String, i32> {
+        (0..1 + self.rng.below(2))
+            .map(|topic| (format!("topic{topic}"), 1 + self.rng.below(3) as i32))
+            .collect()
+    }
+
+    fn add(&mut self, make: impl FnOnce(ClientId) -> Client) {
+        let id = self.clients.len();
+        self.clients.push(make(id));
+        self.world.after(1_000_000, Event::Wake(id));
+    }
+
+    fn add_clients(&mut self, targets: &[Target]) {
+        let count = (targets.len() as u32 + 2).max(4);
+        for ordinal in 0..count {
+            let target = targets[ordinal as usize % targets.len()].clone();
+            let is_idempotent = self.rng.chance(3, 4);
+            let rng = self.rng.split();
+            let pace_ns = 20_000_000 << self.rng.below(4);
+            let value_bytes_max = 16 << self.rng.below(8);
+            let batches = BATCHES_MIN.div_ceil(count);
+            self.add(|id| {
+                Client::Producer(Producer::new(ProducerPlan {
+                    id,
+                    target,
+                    is_idempotent,
+                    batches,
+                    pace_ns,
+                    value_bytes_max,
+                    rng,
+                }))
+            });
+        }
+        for (ordinal, target) in targets.iter().enumerate() {
+            let rng = self.rng.split();
+            let target = target.clone();
+            self.add(|id| Client::Reader(Reader::new(id, target, ordinal % 2 == 1, false, rng)));
+        }
+    }
+
+    fn producers_done(&self) -> bool {
+        self.clients.iter().all(|client| match client {
+            Client::Producer(producer) => producer.is_done(),
+            _ => true,
+        })
+    }
+
+    /// Goes on until `done` says so; `None` when time is up first.
+    fn until<T>(&mut self, within_ns: u64, done: impl Fn(&Sim) -> Option<T>) -> Option<T> {
+        let deadline_ns = self.world.now_ns + within_ns;
+        while self.world.next_ns().is_some_and(|at_ns| at_ns <= deadline_ns) {
+            let Some(event) = self.world.advance() else { continue };
+            self.happen(event);
+            if let Some(value) = done(self) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake(id) => match &mut self.clients[id] {
+                Client::Producer(producer) => producer.wake(&mut self.world),
+                Client::Reader(reader) => reader.wake(&mut self.world),
+                Client::Admin(admin) => admin.wake(&mut self.world),
+            },
+            Event::Answer { ticket, ended } => {
+                let Some((id, node)) = self.world.claim(ticket) else { return };
+                match &mut self.clients[id] {
+                    Client::Producer(producer) => {
+                        producer.ended(ticket, node, ended, &mut self.world);
+                    }
+                    Client::Reader(reader) => reader.ended(ticket, node, ended, &mut self.world),
+                    Client::Admin(admin) => admin.ended(ticket, ended, &mut self.world),
+                }
+            }
+            Event::Nemesis => self.nemesis.strike(&mut self.world),
+            Event::Mend => self.nemesis.mend(&mut self.world),
+            Event::Deliver { .. } | Event::Call { .. } | Event::Start(_) | Event::Resume(_) => {}
+        }
+    }
+
+    /// All faults end; then the cluster must work again in time.
+    fn heal(&mut self, targets: &[Target]) {
+        self.nemesis.heal(&mut self.world);
+        let now_ns = self.world.now_ns;
+        self.world.trace.tell(now_ns, None, || "all faults end".to_owned());
+        let acked = |sim: &Sim| -> BTreeMap<String, u64> {
+            let mut acked = BTreeMap::new();
+            for client in &sim.clients {
+                if let Client::Producer(producer) = client {
+                    *acked.entry(producer.target().name.clone()).or_default() +=
+                        producer.acked_records;
+                }
+            }
+            acked
+        };
+        let before = acked(self);
+        if !self.nemesis.leaves_quorum(&self.world) {
+            return;
+        }
+        for id in 0..self.clients.len() {
+            if let Client::Producer(producer) = &mut self.clients[id] {
+                if producer.is_done() {
+                    self.world.after(1_000_000, Event::Wake(id));
+                }
+                producer.extend(2);
+            }
+        }
+        let wrote = self.until(WRITABLE_WITHIN_NS, |sim| {
+            let now = acked(sim);
+            targets
+                .iter()
+                .all(|target| now.get(&target.name) > before.get(&target.name))
+                .then_some(())
+        });
+        if wrote.is_none() {
+            let now = acked(self);
+            for target in targets {
+                if now.get(&target.name) <= before.get(&target.name) {
+                    let shard = target.shard;
+                    let seen = self.shard_line(shard);
+                    self.world.broken.push(format!(
+                        "not-writable: {} takes no write {} s after all faults ended; {seen}",
+                        target.name,
+                        WRITABLE_WITHIN_NS / 1_000_000_000
+                    ));
+                }
+            }
+        }
+        for client in &mut self.clients {
+            match client {
+                Client::Producer(producer) => producer.end(),
+                Client::Reader(reader) => reader.end(),
+                Client::Admin(admin) => admin.end(),
+            }
+        }
+        self.until(WRITABLE_WITHIN_NS, |sim| sim.producers_done().then_some(()));
+    }
+
+    fn shard_line(&self, shard: ShardId) -> String {
+        let mut out = format!("shard {shard}:");
+        for (place, node) in self.world.nodes.iter().enumerate() {
+            let Some(lane) = &node.lane else {
+                out += &format!(" n{} {:?};", place + 1, node.power);
+                continue;
+            };
+            for replica in lane.status().replicas {
+                if replica.shard == shard {
+                    out += &format!(
+                        " n{} {:?} term {} applied {} committed {} last {}{};",
+                        place + 1,
+                        replica.role,
+                        replica.term,
+                        replica.applied,
+                        replica.committed,
+                        replica.last,
+                        if replica.quarantine.is_some() { " quarantined" } else { "" }
+                    );
+                }
+            }
+            let wal = lane.status().wal;
+            out += &format!(" (wal free {} in flight {})", wal.free_bytes, wal.in_flight);
+        }
+        out
+    }
+
+    fn read_all(&mut self, targets: &[Target]) {
+        let first = self.clients.len();
+        for target in targets {
+            let rng = self.rng.split();
+            let target = target.clone();
+            self.add(|id| Client::Reader(Reader::new(id, target, false, true, rng)));
+        }
+        self.until(READ_WITHIN_NS, |sim| {
+            sim.clients[first..]
+                .iter()
+                .all(|client| matches!(client, Client::Reader(reader) if reader.is_complete))
+                .then_some(())
+        });
+        // Followers learn of the last commits with the next heartbeats.
+        self.until(1_000_000_000, |_| None::<()>);
+    }
+
+    /// Replicas with the same applied index have the same state.
+    fn compare_replicas(&mut self) {
+        let mut states: BTreeMap<(ShardId, u64), (usize, u64)> = BTreeMap::new();
+        for place in 0..NODES {
+            let Some(lane) = &self.world.nodes[place].lane else { continue };
+            for replica in lane.status().replicas {
+                let Some(state) = lane.shard(replica.shard) else { continue };
+                if replica.quarantine.is_some() {
+                    continue;
+                }
+                let key = (replica.shard, replica.applied.0);
+                let (other, hash) = *states.entry(key).or_insert((place, state.hash()));
+                if hash != state.hash() {
+                    self.world.broken.push(format!(
+                        "replicas-differ: shard {} at index {} on n{} and n{}",
+                        replica.shard,
+                        replica.applied,
+                        other + 1,
+                        place + 1
+                    ));
+                }
+            }
+        }
+    }
+
+    fn judge(mut self, seed: u64) -> SeedResult {
+        self.compare_replicas();
+        let report = check(&self.world.history, Expectations::default());
+        let operations = self
+            .clients
+            .iter()
+            .map(|client| match client {
+                Client::Producer(producer) => producer.done,
+                Client::Reader(reader) => reader.polls,
+                Client::Admin(admin) => admin.done,
+            })
+            .sum();
+        let mut faults = self.nemesis.counts().clone();
+        self.world.collect_counts(&mut faults);
+        let World { trace, states, history, broken, crashes, now_ns, .. } = self.world;
+        SeedResult {
+            seed,
+            trace_hash: trace.hash(),
+            events: trace.events(),
+            operations,
+            crashes,
+            simulated_ns: now_ns,
+            report,
+            broken,
+            states,
+            faults,
+            timeline: trace.timeline(400),
+            history,
+        }
+    }
+}
