@@ -210,3 +210,17 @@ fn what_this_leader_did_not_decide_passes_its_layer_by() {
     assert!(follower.is_settled());
     assert_eq!(follower.log_end(&leader.shard, &key(0)), Some(2));
 }
+
+#[test]
+fn a_partition_that_moved_and_went_in_one_entry_is_gone_and_not_changed() {
+    let mut leader = Leader::with_partition(PartitionConfig::default());
+    let mut entry = EntryBuilder::new();
+    leader.decide(&mut entry, 0, &batch(1)).unwrap();
+    let remove = crate::RemovePartition { partition: key(0), generation: 1 };
+    leader.decider.propose_remove_partition(&leader.shard, &mut entry, &remove).unwrap();
+    leader.send(entry);
+    let applied = leader.commit_one().unwrap();
+    assert_eq!(applied.removed, [key(0)]);
+    assert!(applied.changed.is_empty());
+    assert!(leader.decider.is_settled());
+}

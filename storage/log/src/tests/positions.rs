@@ -125,3 +125,15 @@ fn an_epoch_whose_records_are_all_deleted_gives_way_to_the_next() {
     let restored = crate::Shard::restore(&leader.shard.snapshot());
     assert_eq!(restored.as_ref(), Ok(&leader.shard));
 }
+
+#[test]
+fn a_log_start_on_the_border_of_two_epochs_keeps_only_the_later_one() {
+    let mut leader = Leader::with_partition(PartitionConfig::default());
+    for term in [1, 2, 3] {
+        leader.term = term;
+        leader.append(&batch(10));
+    }
+    leader
+        .admin(|decider, shard, entry, _| decider.propose_delete_records(shard, entry, key(0), 20));
+    assert_eq!(partition(&leader).epoch_history(), [EpochStart { epoch: 3, start_offset: 20 }]);
+}
