@@ -250,6 +250,14 @@ fn a_final_read_that_does_not_reach_the_end_leaves_records_unseen() {
 }
 
 #[test]
+fn a_final_reader_that_was_shown_an_earlier_end_than_another_left_records_unseen() {
+    let mut story = Story::default();
+    story.invoke(1, send(&[1, 2]));
+    story.poll(2, Poll { is_final: true, high_watermark: Some(1), ..poll(&[(0, 1)]) });
+    story.final_read(0, &[(0, 1), (1, 2)]).finds(&["unseen"]);
+}
+
+#[test]
 fn without_a_final_read_nothing_is_clean() {
     let mut story = Story::default();
     story.sent(1, &[1], 0).read(2, &[(0, 1)]).finds(&["no-final-read"]);
