@@ -403,3 +403,73 @@ fn a_misdirected_frame_is_not_believed_where_it_landed() {
     }
     assert!(hits > 20);
 }
+
+/// A device where segment 2, a recycled file, starts with one frame of its own; the frames
+/// behind it are those of the segment that was in the file before. With `planted`, what recovery
+/// makes of it.
+fn stale_frames(planted: PlantedBugs) -> (u64, bool) {
+    let config = config();
+    let device = formatted(3, &config, 1);
+    let (mut wal, _) = recover(&device, &config).unwrap();
+    let mut now_ns = 0;
+    for index in 1..=6 {
+        wal.append(vec![entry(1, index, 1, 3_000)], at(now_ns)).unwrap();
+        settle(&device, &mut wal, &mut now_ns);
+    }
+    drop(wal);
+    device.kill();
+    // As recycling does: the same file under a higher number, its old frames still behind.
+    let mut disk = device.open().unwrap();
+    let file = disk.open("lane-0.segment-00000001").unwrap();
+    let copy = disk.read(file, 0, format::HEADER_COPY_BYTES as usize).unwrap();
+    let mut header = format::segment::SegmentHeader::decode(&copy, &config).unwrap();
+    header.number = SegmentNumber(7);
+    for at in [0, format::HEADER_COPY_BYTES] {
+        disk.write(file, at, header.encode(&config)).unwrap();
+    }
+    drop(disk);
+    device.kill();
+    let config = WalConfig { planted, ..config };
+    let (_, recovered) = recover(&device, &config).unwrap();
+    (recovered.replicas[&ShardId(1)].last().0, recovered.cut.is_some())
+}
+
+#[test]
+fn frames_of_the_segment_a_file_held_before_are_not_replayed() {
+    assert_eq!(stale_frames(PlantedBugs::default()), (0, true));
+    let planted = PlantedBugs { replay_recycled_segment: true, ..PlantedBugs::default() };
+    assert_eq!(stale_frames(planted).0, 6, "the planted bug replays them");
+}
+
+#[test]
+fn a_frame_is_believed_only_at_its_own_offset() {
+    let run = |planted| {
+        let config = config();
+        let device = formatted(3, &config, 1);
+        let (mut wal, _) = recover(&device, &config).unwrap();
+        let mut now_ns = 0;
+        let mut frames = Vec::new();
+        for index in 1..=3 {
+            let items = vec![hard_state(1, index, 100 + index, 0)];
+            wal.append(items, at(now_ns)).unwrap();
+            frames.push(wal.status().open_offset - 4096);
+            settle(&device, &mut wal, &mut now_ns);
+        }
+        drop(wal);
+        device.kill();
+        // The device put the third frame where the second belongs, too.
+        let mut disk = device.open().unwrap();
+        let file = disk.open("lane-0.segment-00000001").unwrap();
+        let third = disk.read(file, frames[2], 4096).unwrap();
+        disk.write(file, frames[1], third).unwrap();
+        drop(disk);
+        device.kill();
+        let config = WalConfig { planted, ..config };
+        let (_, recovered) = recover(&device, &config).unwrap();
+        let hard = recovered.replicas[&ShardId(1)].hard_state;
+        (recovered.verdicts[0].offset == frames[1], recovered.verdicts[0].verdict, hard.term.0)
+    };
+    assert_eq!(run(PlantedBugs::default()), (true, Verdict::Corruption, 3));
+    let planted = PlantedBugs { device_offset_not_verified: true, ..PlantedBugs::default() };
+    assert_eq!(run(planted), (false, Verdict::Torn, 3), "it takes the third for the second");
+}

@@ -211,3 +211,21 @@ fn replicas_are_born_and_buried_across_segments_and_starts() {
     assert!(wal.status().segments > 3);
     check(wal, &mut now_ns);
 }
+
+#[test]
+fn planted_bugs_of_the_running_log_break_what_they_name() {
+    let planted = crate::PlantedBugs {
+        reserve_ignored: true,
+        failed_write_retried_and_acked: true,
+        ..crate::PlantedBugs::default()
+    };
+    let config = WalConfig { planted, ..config() };
+    let device = formatted(1, &config, 1);
+    let (mut wal, _) = recover(&device, &config).unwrap();
+    assert!(wal.admits(u64::MAX / 2, Admission::Records));
+    let mut now_ns = 0;
+    device.plan_write_fault(holdfast_io::WriteFault::Failed);
+    let written = wal.append(vec![entry(1, 1, 1, 100)], at(0)).unwrap();
+    settle(&device, &mut wal, &mut now_ns);
+    assert_eq!(wal.durable(), written.last_frame, "acknowledged although the write failed");
+}
