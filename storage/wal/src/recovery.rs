@@ -32,6 +32,8 @@
 //! Frames found whole were perhaps never flushed; the superblock written by recovery is flushed
 //! behind them, so what is served afterwards is durable.
 
+mod files;
+mod log;
 mod replay;
 mod scan;
 mod start;
