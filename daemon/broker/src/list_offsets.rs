@@ -14,6 +14,9 @@ use kafka_protocol::messages::list_offsets_response::{
 };
 use std::sync::Arc;
 
+/// From here the answer carries the leader epoch.
+const FIRST_VERSION_WITH_EPOCHS: i16 = 4;
+
 /// What one partition is to be answered with.
 enum Part {
     Refused(ListOffsetsError),
@@ -61,7 +64,7 @@ pub(crate) async fn handle(
                     resolve(&broker, &view, topic, query, answer).await
                 }
             };
-            partitions.push(write_partition(index, found));
+            partitions.push(write_partition(index, found, version));
         }
         responses
             .push(ListOffsetsTopicResponse::default().with_name(name).with_partitions(partitions));
@@ -155,13 +158,17 @@ fn error_of(refusal: &Refusal) -> ListOffsetsError {
     }
 }
 
-fn write_partition(index: i32, found: Found) -> ListOffsetsPartitionResponse {
+fn write_partition(index: i32, found: Found, version: i16) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match found {
-        Ok((offset, timestamp_ms, leader_epoch)) => response
-            .with_offset(offset)
-            .with_timestamp(timestamp_ms)
-            .with_leader_epoch(leader_epoch),
+        Ok((offset, timestamp_ms, leader_epoch)) => {
+            let response = response.with_offset(offset).with_timestamp(timestamp_ms);
+            if version >= FIRST_VERSION_WITH_EPOCHS {
+                response.with_leader_epoch(leader_epoch)
+            } else {
+                response
+            }
+        }
         Err(error) => response
             .with_error_code(error.into())
             .with_offset(-1)

@@ -24,6 +24,8 @@ use std::sync::Arc;
 /// Up to here an empty list of topics means all, and auto-creation cannot be declined.
 const LAST_VERSION_WITHOUT_NULL_TOPICS: i16 = 0;
 const FIRST_VERSION_WITH_AUTO_CREATION_FLAG: i16 = 4;
+/// From here an unknown id is answered without a name.
+const FIRST_VERSION_WITH_NULL_NAMES: i16 = 12;
 
 /// Where clients of `context`'s listener find a node. Our own address is the one configured; the
 /// image may be older than the present start's arguments.
@@ -63,7 +65,9 @@ pub(crate) async fn handle(
     let view = broker.view();
     let topics = match wanted {
         None => view.image.topics_by_name.values().map(|topic| write_topic(&view, topic)).collect(),
-        Some(wanted) => wanted.iter().map(|topic| answer_topic(&view, topic, &refused)).collect(),
+        Some(wanted) => {
+            wanted.iter().map(|topic| answer_topic(&view, topic, &refused, version)).collect()
+        }
     };
     MetadataResponse::default()
         .with_brokers(brokers(&broker, &context, &view.image))
@@ -150,6 +154,7 @@ fn answer_topic(
     view: &View,
     wanted: &Wanted,
     refused: &BTreeMap<String, MetadataError>,
+    version: i16,
 ) -> MetadataResponseTopic {
     match wanted {
         Wanted::Name(name) => match view.image.topic(name) {
@@ -166,7 +171,11 @@ fn answer_topic(
             Some(topic) => write_topic(view, topic),
             None => MetadataResponseTopic::default()
                 .with_error_code(MetadataError::UnknownTopicId.code())
-                .with_name(None)
+                .with_name(if version >= FIRST_VERSION_WITH_NULL_NAMES {
+                    None
+                } else {
+                    Some(TopicName::default())
+                })
                 .with_topic_id(uuid::Uuid::from_bytes(id.0)),
         },
     }

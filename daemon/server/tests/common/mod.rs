@@ -1,0 +1,185 @@
+//! A `holdfastd` of the test's own, and a client that speaks raw frames.
+
+#![allow(dead_code, reason = "every test program uses its part")]
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{ProduceRequest, TopicName};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Long enough for a loaded machine; a test that passes never waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory of one test, removed at its end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("holdfastd-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a fresh name");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn command(data_dir: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfastd"));
+    command.arg("--dev").arg("--data-dir").arg(data_dir).args(["--wal-size", "64MiB"]).args(more);
+    command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a daemon that is expected to refuse.
+pub fn refused(data_dir: &Path, more: &[&str]) -> Output {
+    command(data_dir, more).output().expect("it runs")
+}
+
+/// A running daemon, killed at the end of the test.
+pub struct Node {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Node {
+    pub fn start(data_dir: &Path) -> Node {
+        let mut child = command(data_dir, &["--listen", "127.0.0.1:0"]).spawn().expect("it runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let address = loop {
+            let line = lines.next().expect("it says where it serves").expect("text");
+            if let Some((_, rest)) = line.split_once("serving on ") {
+                break rest
+                    .split(' ')
+                    .next()
+                    .and_then(|text| text.parse().ok())
+                    .expect("an address");
+            }
+        };
+        // Somebody must read on, or the daemon blocks on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Node { child, address }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+
+    pub fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        Client { stream }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection.
+pub struct Client {
+    pub stream: TcpStream,
+}
+
+impl Client {
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("sent");
+    }
+
+    /// The next answer's correlation id and what follows it.
+    pub fn answer(&mut self) -> (i32, Vec<u8>) {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).expect("an answer");
+        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("positive")];
+        self.stream.read_exact(&mut answer).expect("a whole answer");
+        let body = answer.split_off(4);
+        (i32::from_be_bytes(answer.try_into().expect("four bytes")), body)
+    }
+
+    /// True when the daemon closes without another byte.
+    pub fn is_closed(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(0) => true,
+            Ok(_) => false,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// A request with a header of version 1.
+pub fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i32(i32::try_from(10 + body.len()).expect("small"));
+    frame.put_i16(key);
+    frame.put_i16(version);
+    frame.put_i32(correlation_id);
+    frame.put_i16(-1);
+    frame.put_slice(body);
+    frame.freeze()
+}
+
+pub fn api_versions(correlation_id: i32) -> Bytes {
+    request(18, 0, correlation_id, &[])
+}
+
+/// Metadata v1 for one topic, which makes it.
+pub fn metadata(correlation_id: i32, topic: &str) -> Bytes {
+    let mut body = BytesMut::new();
+    body.put_i32(1);
+    body.put_i16(i16::try_from(topic.len()).expect("small"));
+    body.put_slice(topic.as_bytes());
+    request(3, 1, correlation_id, &body)
+}
+
+/// Produce v7.
+pub fn produce(correlation_id: i32, acks: i16, topic: &str, batch: Bytes) -> Bytes {
+    let data = PartitionProduceData::default().with_index(0).with_records(Some(batch));
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from(topic.to_owned())))
+        .with_partition_data(vec![data]);
+    let produce = ProduceRequest::default()
+        .with_acks(acks)
+        .with_timeout_ms(30_000)
+        .with_topic_data(vec![topic]);
+    let mut body = BytesMut::new();
+    produce.encode(&mut body, 7).expect("version 7 has all of it");
+    request(0, 7, correlation_id, &body)
+}
+
+/// ListOffsets v1: the end of partition 0.
+pub fn latest_offset(client: &mut Client, topic: &str) -> i64 {
+    let mut body = BytesMut::new();
+    body.put_i32(-1);
+    body.put_i32(1);
+    body.put_i16(i16::try_from(topic.len()).expect("small"));
+    body.put_slice(topic.as_bytes());
+    body.put_i32(1);
+    body.put_i32(0);
+    body.put_i64(-1);
+    client.send(&request(2, 1, 99, &body));
+    let (_, answer) = client.answer();
+    let offset = answer.last_chunk::<8>().expect("the offset is last");
+    i64::from_be_bytes(*offset)
+}
