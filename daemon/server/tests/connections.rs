@@ -114,7 +114,7 @@ fn half_open_frames_hold_only_what_they_sent() {
     let mut half_open = Vec::new();
     for _ in 0..1_500 {
         let mut client = node.connect();
-        client.send(&(99 << 20_i32).to_be_bytes());
+        client.send(&(99_i32 << 20).to_be_bytes());
         client.send(&[0; 500]);
         half_open.push(client);
     }

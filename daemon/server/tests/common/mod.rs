@@ -18,10 +18,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of one test, removed at its end.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    pub fn new() -> Scratch {
+    pub(crate) fn new() -> Scratch {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("holdfastd-test-{}-{number}", std::process::id());
@@ -46,18 +46,18 @@ fn command(data_dir: &Path, more: &[&str]) -> Command {
 }
 
 /// Runs a daemon that is expected to refuse.
-pub fn refused(data_dir: &Path, more: &[&str]) -> Output {
+pub(crate) fn refused(data_dir: &Path, more: &[&str]) -> Output {
     command(data_dir, more).output().expect("it runs")
 }
 
 /// A running daemon, killed at the end of the test.
-pub struct Node {
+pub(crate) struct Node {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Node {
-    pub fn start(data_dir: &Path) -> Node {
+    pub(crate) fn start(data_dir: &Path) -> Node {
         let mut child = command(data_dir, &["--listen", "127.0.0.1:0"]).spawn().expect("it runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let address = loop {
@@ -75,15 +75,15 @@ impl Node {
         Node { child, address }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
@@ -99,17 +99,17 @@ impl Drop for Node {
 }
 
 /// One connection.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
 }
 
 impl Client {
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("sent");
     }
 
     /// The next answer's correlation id and what follows it.
-    pub fn answer(&mut self) -> (i32, Vec<u8>) {
+    pub(crate) fn answer(&mut self) -> (i32, Vec<u8>) {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).expect("an answer");
         let mut answer = vec![0; usize::try_from(i32::from_be_bytes(length)).expect("positive")];
@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// True when the daemon closes without another byte.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         match self.stream.read(&mut [0]) {
             Ok(0) => true,
             Ok(_) => false,
@@ -129,7 +129,7 @@ impl Client {
 }
 
 /// A request with a header of version 1.
-pub fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Bytes {
+pub(crate) fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i32(i32::try_from(10 + body.len()).expect("small"));
     frame.put_i16(key);
@@ -140,12 +140,12 @@ pub fn request(key: i16, version: i16, correlation_id: i32, body: &[u8]) -> Byte
     frame.freeze()
 }
 
-pub fn api_versions(correlation_id: i32) -> Bytes {
+pub(crate) fn api_versions(correlation_id: i32) -> Bytes {
     request(18, 0, correlation_id, &[])
 }
 
 /// Metadata v1 for one topic, which makes it.
-pub fn metadata(correlation_id: i32, topic: &str) -> Bytes {
+pub(crate) fn metadata(correlation_id: i32, topic: &str) -> Bytes {
     let mut body = BytesMut::new();
     body.put_i32(1);
     body.put_i16(i16::try_from(topic.len()).expect("small"));
@@ -154,7 +154,7 @@ pub fn metadata(correlation_id: i32, topic: &str) -> Bytes {
 }
 
 /// Produce v7.
-pub fn produce(correlation_id: i32, acks: i16, topic: &str, batch: Bytes) -> Bytes {
+pub(crate) fn produce(correlation_id: i32, acks: i16, topic: &str, batch: Bytes) -> Bytes {
     let data = PartitionProduceData::default().with_index(0).with_records(Some(batch));
     let topic = TopicProduceData::default()
         .with_name(TopicName(StrBytes::from(topic.to_owned())))
@@ -169,7 +169,7 @@ pub fn produce(correlation_id: i32, acks: i16, topic: &str, batch: Bytes) -> Byt
 }
 
 /// ListOffsets v1: the end of partition 0.
-pub fn latest_offset(client: &mut Client, topic: &str) -> i64 {
+pub(crate) fn latest_offset(client: &mut Client, topic: &str) -> i64 {
     let mut body = BytesMut::new();
     body.put_i32(-1);
     body.put_i32(1);
@@ -180,6 +180,9 @@ pub fn latest_offset(client: &mut Client, topic: &str) -> i64 {
     body.put_i64(-1);
     client.send(&request(2, 1, 99, &body));
     let (_, answer) = client.answer();
-    let offset = answer.last_chunk::<8>().expect("the offset is last");
+    let (rest, offset) = answer.split_last_chunk::<8>().expect("the offset is last");
+    let (rest, _timestamp) = rest.split_last_chunk::<8>().expect("a timestamp before it");
+    let error = rest.last_chunk::<2>().expect("an error before that");
+    assert_eq!(i16::from_be_bytes(*error), 0, "ListOffsets of {topic}");
     i64::from_be_bytes(*offset)
 }
