@@ -4,15 +4,15 @@
 //! | what is wrong | code |
 //! | --- | --- |
 //! | an argument | HF-1001, status 2 |
-//! | the data directory may not be written, is a file, or lies under one | HF-1002 |
-//! | the data directory holds somebody else's files | HF-1003 |
+//! | the data directory may not be written or read | HF-1002 |
+//! | the data directory is a file, holds somebody else's files, or its identity is overwritten | HF-1003 |
 //! | another node uses the data directory | HF-1004 |
 //! | the write-ahead log's first blocks are overwritten | HF-1005 |
 //! | the port is taken | HF-1007 |
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,6 +60,7 @@ fn all(binary: &Path, open: &Path) -> Result<Outcome> {
     judge("the data directory holds somebody else's files", check.foreign());
     judge("another node uses the data directory", check.locked());
     judge("the write-ahead log is overwritten", check.overwritten());
+    judge("the data directory's identity is overwritten", check.identity_spoilt());
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if root {
         judge("the data directory may not be written", check.denied());
@@ -145,7 +146,7 @@ impl Check {
         let file = self.open.join("file");
         fs::write(&file, b"mine").map_err(|error| error.to_string())?;
         let name = file.display().to_string();
-        self.refuses(&mut self.command(&file, "127.0.0.1:0"), "HF-1002", 1, &name)?;
+        self.refuses(&mut self.command(&file, "127.0.0.1:0"), "HF-1003", 1, &name)?;
         unchanged(&file, b"mine")
     }
 
@@ -178,19 +179,32 @@ impl Check {
         running.stop().map_err(|error| format!("the first node was disturbed: {error}"))
     }
 
-    fn overwritten(&self) -> Result<()> {
-        let (running, data) = self.lived_in("overwritten")?;
+    /// Overwrites the first MiB of the files `which` picks, then starts.
+    fn spoilt(&self, name: &str, code: &str, which: fn(&Path) -> bool) -> Result<()> {
+        let (running, data) = self.lived_in(name)?;
         running.stop().map_err(|error| error.to_string())?;
-        for path in files_under(&data) {
-            let size = fs::metadata(&path).map_err(|error| error.to_string())?.len();
+        let files = files_under(&data);
+        let picked: Vec<_> = files.iter().filter(|path| which(path)).collect();
+        if picked.is_empty() {
+            return Err("there is no such file to spoil".into());
+        }
+        for path in picked {
+            let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
             let junk = vec![0xa5; usize::try_from(size.min(1 << 20)).unwrap_or(0)];
-            use std::os::unix::fs::FileExt;
-            let file = fs::File::options().write(true).open(&path);
+            let file = fs::File::options().write(true).open(path);
             let file = file.map_err(|error| error.to_string())?;
             file.write_all_at(&junk, 0).map_err(|error| error.to_string())?;
         }
         let name = data.display().to_string();
-        self.refuses(&mut self.command(&data, "127.0.0.1:0"), "HF-1005", 1, &name)
+        self.refuses(&mut self.command(&data, "127.0.0.1:0"), code, 1, &name)
+    }
+
+    fn overwritten(&self) -> Result<()> {
+        self.spoilt("overwritten", "HF-1005", |path| !path.ends_with("holdfast.identity"))
+    }
+
+    fn identity_spoilt(&self) -> Result<()> {
+        self.spoilt("identity", "HF-1003", |path| path.ends_with("holdfast.identity"))
     }
 
     fn denied(&self) -> Result<()> {
