@@ -6,7 +6,7 @@
 //! | 2 data directory | `directory` | HF-1002, HF-1003 |
 //! | 3 address bound, not yet listening | `listener` | HF-1007, HF-1008 |
 //! | 4 device probed and locked | `lane` | HF-1002, HF-1004, HF-1011 |
-//! | 5 log made or recovered, shards led | `lane` | HF-1003, HF-1005, HF-1006 |
+//! | 5 log made or recovered, shards served | `lane` | HF-1003, HF-1005, HF-1006 |
 //! | 6 listening, READY | here | HF-1007 |
 //! | 7 serving until a signal or the device's end | `serve` | HF-1010 |
 //!
@@ -178,7 +178,7 @@ fn wait_until_ready(progress: &std::sync::mpsc::Receiver<Progress>) -> Result<()
         match progress.recv_timeout(PROGRESS_INTERVAL) {
             Ok(Progress::Recovered) => {
                 tracing::info!("the write-ahead log is recovered");
-                phase = "waiting for every shard to have a leader";
+                phase = "waiting for every shard to be served";
             }
             Ok(Progress::Ready) => return Ok(()),
             Ok(Progress::Failed(report)) => return Err(*report),

@@ -18,6 +18,7 @@ use crate::clock::KernelClock;
 use crate::service_manager::Watchdog;
 use holdfast_base::{Clock, Now};
 use holdfast_broker::{LaneClient, PendingAnswer};
+use holdfast_consensus::Role;
 use holdfast_io::{WaitableDisk, Waker};
 use holdfast_lane::{Answer, Lane, Published, Request, Ticket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,11 +132,13 @@ pub enum LaneEnd {
     DeviceFailed(String),
 }
 
-/// Runs `lane` until it ends. `publish` is called with every new picture.
+/// Runs `lane` until it ends. `publish` is called with every new picture, `ready` once, when the
+/// lane can serve: from then on nobody meets a leader that still applies what older terms left.
 pub fn run<D: WaitableDisk>(
     mut lane: Lane<D>,
     door: &LaneDoor,
     mut publish: impl FnMut(Published),
+    ready: impl FnOnce(),
 ) -> LaneEnd {
     let _closed = CloseOnEnd(door);
     let clock = KernelClock;
@@ -144,6 +147,7 @@ pub fn run<D: WaitableDisk>(
     let mut answers = Vec::new();
     let mut open = OpenCalls::default();
     let mut stop_by_ns = None;
+    let mut ready = Some(ready);
     loop {
         let now = clock.now();
         let stop = door.take(&mut calls);
@@ -158,6 +162,9 @@ pub fn run<D: WaitableDisk>(
         lane.take_answers(&mut answers);
         for (ticket, answer) in answers.drain(..) {
             open.close(ticket, answer);
+        }
+        if let Some(ready) = ready.take_if(|_| is_settled(&lane)) {
+            ready();
         }
         watchdog.feed(now.boottime_ns);
         if lane.has_failed() {
@@ -174,6 +181,17 @@ pub fn run<D: WaitableDisk>(
         let wake_ns = wake_ns.into_iter().flatten().min().unwrap_or(u64::MAX);
         lane.disk_mut().wait(time_left(wake_ns, clock.now()));
     }
+}
+
+/// Whether every replica serves, follows a leader elsewhere, or is out of order for good (its
+/// shard's clients are told so; the others must not wait for it).
+fn is_settled<D: WaitableDisk>(lane: &Lane<D>) -> bool {
+    let status = lane.status();
+    lane.metadata().is_some_and(|metadata| metadata.image().is_founded())
+        && status.replicas.iter().all(|replica| {
+            let follows = replica.leader.is_some_and(|leader| leader != replica.replica);
+            replica.role == Role::Serving || replica.quarantine.is_some() || follows
+        })
 }
 
 /// `None` sleeps until something happens.

@@ -7,7 +7,7 @@
 //!       ◀── Opened(waker, facts) ───
 //! door, broker ────────────────────▶ make the log, or recover it
 //!       ◀── Recovered ──────────────
-//!       ◀── Ready: every shard led ─ turns until it ends
+//!       ◀── Ready: every shard served ─ turns until it ends
 //! ```
 
 use super::arguments::Options;
@@ -21,8 +21,7 @@ use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
 use holdfast_lane::{
-    Founding, Lane, LaneConfig, PlantedBugs, Published, TAIL_CACHE_BYTES_DEFAULT,
-    TAIL_CACHE_BYTES_DEV,
+    Founding, Lane, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
 };
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
@@ -39,7 +38,7 @@ pub(crate) enum Progress {
     Opened(Waker, Box<DiskStatus>),
     /// The log is whole and replayed.
     Recovered,
-    /// Every shard has a leader: clients may come.
+    /// Every shard is served: clients may come.
     Ready,
     /// No node.
     Failed(Box<Report>),
@@ -169,14 +168,7 @@ fn body(
         }
     };
     tell(Progress::Recovered);
-    let mut ready_told = false;
-    run(lane, &door, |published| {
-        broker.publish(&published);
-        if !ready_told && every_shard_is_led(&published) {
-            ready_told = true;
-            tell(Progress::Ready);
-        }
-    })
+    run(lane, &door, |published| broker.publish(&published), || tell(Progress::Ready))
 }
 
 fn make_or_recover(
@@ -196,9 +188,4 @@ fn make_or_recover(
         DriverError::Wal(error) => of_wal(&path, options.wal_backend, &error),
         other => of_recovery(&path, &other),
     })
-}
-
-fn every_shard_is_led(published: &Published) -> bool {
-    published.image.is_founded()
-        && published.image.shards.keys().all(|shard| published.leaders.contains_key(shard))
 }
