@@ -1,1 +1,159 @@
-fn main() {}
+//! `holdfast-crash`: is everything that was acknowledged still there after kill -9?
+//!
+//! ```text
+//! plan (seed) ─▶ holdfastd ◀── librdkafka producer ──┐ lines
+//!                  │ kill -9    Java producer ───────┴──▶ Recorder ─▶ history ─▶ checker
+//!                  ▼                                          ▲                    │
+//!               log files ──▶ autopsy ──▶ state of the log    │ lines              ▼
+//!                  │ restart    (by FORMAT.md, not our code)  │             one row per client
+//!                  ▼                                          │
+//!               holdfastd ──▶ both producers finish ──▶ two readers, from the log's start
+//! ```
+//!
+//! A round makes a topic, lets two stock clients produce to it, kills the daemon while records
+//! flow, looks at the log's files before anybody touches them, starts the daemon again on the
+//! same directory, waits until both producers have their acknowledgements, reads everything with
+//! both libraries and judges. [`ROUNDS_PER_CLUSTER`] rounds share a data directory, so that later
+//! kills hit a log that has been recovered before; then all topics of the directory are read and
+//! judged once more.
+//!
+//! A kill leaves the page cache and the device alone: this shows what a process must not lose.
+//! What a power cut may take is the simulation's subject.
+//!
+//! Exit status: 0 passed, 1 a round failed or could not be run.
+
+mod autopsy;
+mod clients;
+mod clock;
+mod judge;
+mod node;
+mod plan;
+mod recorder;
+mod round;
+mod table;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use holdfast_base::SplitMix64;
+
+use crate::clients::Tools;
+use crate::plan::{Backends, Plan};
+use crate::round::Cluster;
+
+/// Rounds on one data directory.
+const ROUNDS_PER_CLUSTER: u32 = 5;
+
+/// What went wrong, in words.
+type Result<T> = std::result::Result<T, String>;
+
+#[derive(Parser, Debug)]
+#[command(about = "kill -9 rounds against a real node and stock clients")]
+struct Arguments {
+    /// How many kills.
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// Records to be acknowledged in each round, over both producers.
+    #[arg(long, default_value_t = 50_000)]
+    records: u32,
+    /// The holdfastd binary.
+    #[arg(long, env = "HOLDFASTD")]
+    holdfastd: PathBuf,
+    /// Directory for data, histories and logs; emptied.
+    #[arg(long, default_value = "target/crash")]
+    work: PathBuf,
+    /// Directory of Kafka's jars (kafka-clients and what it needs).
+    #[arg(long, env = "HOLDFAST_KAFKA_LIBS")]
+    kafka_libs: PathBuf,
+    /// Directory where pip put confluent-kafka.
+    #[arg(long, env = "HOLDFAST_LIBRDKAFKA")]
+    librdkafka: PathBuf,
+    /// Decides settings and kill moments, not how the machine schedules; drawn if not given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How the log is written: both (in turn, a data directory each), auto, io_uring, pwritev2.
+    #[arg(long, default_value = "both")]
+    wal_backend: Backends,
+    /// Size of the log.
+    #[arg(long, default_value = "512MiB")]
+    wal_size: String,
+    /// Leaves data and histories of rounds that passed, too.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("holdfast-crash: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<bool> {
+    let seed =
+        arguments.seed.unwrap_or_else(|| clock::monotonic_ns() ^ u64::from(std::process::id()));
+    println!(
+        "seed {seed}; {} rounds, {} acknowledged records each, {} rounds on a data directory",
+        arguments.rounds, arguments.records, ROUNDS_PER_CLUSTER
+    );
+    let _ = fs::remove_dir_all(&arguments.work);
+    fs::create_dir_all(&arguments.work)
+        .map_err(|error| format!("{}: {error}", arguments.work.display()))?;
+    let tools = Tools::prepare(&arguments.work, &arguments.kafka_libs, &arguments.librdkafka)?;
+    let mut rng = SplitMix64::new(seed);
+    let mut cluster: Option<Cluster> = None;
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
+    for round in 1..=arguments.rounds {
+        let number = (round - 1) / ROUNDS_PER_CLUSTER;
+        if (round - 1) % ROUNDS_PER_CLUSTER == 0 {
+            let backend = arguments.wal_backend.of(number);
+            cluster = Some(Cluster::fresh(arguments, number + 1, backend)?);
+        }
+        let cluster = cluster.as_mut().expect("made in the first round");
+        let plan = Plan::draw(round, arguments.records, &mut rng.split());
+        match cluster.round(&tools, &plan) {
+            Ok(outcome) => {
+                for row in &outcome.rows {
+                    println!("{}", table::line(row));
+                }
+                if let Some(why) = outcome.fault() {
+                    println!("round {round} FAILED: {why}");
+                    failures.push(round);
+                }
+                rows.extend(outcome.rows);
+            }
+            Err(fault) => {
+                println!("round {round} FAILED: {fault}");
+                failures.push(round);
+                cluster.end();
+            }
+        }
+        let last_here = round % ROUNDS_PER_CLUSTER == 0 || round == arguments.rounds;
+        if last_here
+            && let Err(fault) = cluster.close(&tools, arguments.keep || !failures.is_empty())
+        {
+            println!("reading data directory {} once more FAILED: {fault}", number + 1);
+            failures.push(round);
+        }
+    }
+    failures.dedup();
+    println!("\n{}", table::page(&rows));
+    if !failures.is_empty() {
+        println!(
+            "Failed in round {failures:?}; histories, logs and data are in {}; the same settings \
+             and kill moments again: --seed {seed}",
+            arguments.work.display()
+        );
+    }
+    let failed = failures.len();
+    println!("{} passed, {failed} failed", arguments.rounds as usize - failed);
+    Ok(failed == 0)
+}

@@ -1,0 +1,131 @@
+//! The verdict on a history: the checker's, and a count per client for the table.
+//!
+//! The count is made a second time here, in the plainest way, from nothing but the lines of the
+//! clients and the final reads; the two must agree that nothing is wrong. What this adds to the
+//! checker: the order of a producer that is not idempotent but has one request in flight.
+//!
+//! | counted | when |
+//! | --- | --- |
+//! | lost | acknowledged, and some final read does not have it at the acknowledged offset |
+//! | doubled | further offsets that hold a value; a fault for idempotent producers |
+//! | out of order | acknowledged at or below the offset of one sent earlier to that partition |
+//!
+//! Invariant: a round whose producers fell short, or that was read by fewer than both readers, is
+//! no round that passed.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_checker::{Event, Expectations, Kind, Op, Report, check};
+
+/// One producer's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Count {
+    /// Acknowledged with an offset.
+    pub(crate) acked: u64,
+    /// See the table.
+    pub(crate) lost: u64,
+    /// See the table.
+    pub(crate) doubled: u64,
+    /// See the table.
+    pub(crate) out_of_order: u64,
+    /// Whether doubled records are a fault.
+    pub(crate) idempotent: bool,
+}
+
+impl Count {
+    fn is_clean(&self) -> bool {
+        self.lost == 0 && self.out_of_order == 0 && (self.doubled == 0 || !self.idempotent)
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// By process of the producer.
+    pub(crate) counts: BTreeMap<u32, Count>,
+    /// The checker's.
+    pub(crate) report: Report,
+    /// Processes that read to the end.
+    readers: BTreeSet<u32>,
+}
+
+impl Verdict {
+    /// What is wrong, if anything.
+    pub(crate) fn fault(&self, acked_min: u64, readers_min: usize) -> Option<String> {
+        if !self.report.is_clean() {
+            return Some(self.report.to_string());
+        }
+        if let Some((process, count)) = self.counts.iter().find(|(_, count)| !count.is_clean()) {
+            return Some(format!("the checker is content, yet process {process}: {count:?}"));
+        }
+        let acked: u64 = self.counts.values().map(|count| count.acked).sum();
+        if acked < acked_min {
+            return Some(format!("{acked} records were acknowledged, {acked_min} were asked for"));
+        }
+        if self.readers.len() < readers_min {
+            return Some(format!("{} of {readers_min} readers read", self.readers.len()));
+        }
+        None
+    }
+}
+
+/// Judges.
+pub(crate) fn judge(history: &[Event]) -> Verdict {
+    let report = check(history, Expectations::default());
+    let mut producers = BTreeMap::new();
+    // By producer and partition: in the order of sending, with the acknowledged offset.
+    let mut sent: BTreeMap<(u32, &str), Vec<u64>> = BTreeMap::new();
+    let mut acked = BTreeMap::new();
+    // By reader.
+    let mut reads: BTreeMap<u32, BTreeMap<(&str, i64), u64>> = BTreeMap::new();
+    for event in history {
+        match (&event.op, event.kind) {
+            (Op::Send(send), Kind::Invoke) => {
+                producers.entry(event.process).or_insert(send.idempotent);
+                let stream = sent.entry((event.process, send.partition.as_str())).or_default();
+                stream.extend(&send.values);
+            }
+            (Op::Send(send), Kind::Ok) => {
+                if let Some(offset) = send.offset {
+                    acked.insert(event.call, offset);
+                }
+            }
+            (Op::Poll(poll), Kind::Ok) if poll.is_final => {
+                let read = reads.entry(event.process).or_default();
+                let records = poll.records.iter();
+                read.extend(
+                    records.map(|(offset, value)| ((poll.partition.as_str(), *offset), *value)),
+                );
+            }
+            _ => {}
+        }
+    }
+    let mut places: BTreeMap<u64, BTreeSet<(&str, i64)>> = BTreeMap::new();
+    for (place, value) in reads.values().flatten() {
+        places.entry(*value).or_default().insert(*place);
+    }
+    let mut counts: BTreeMap<u32, Count> = producers
+        .iter()
+        .map(|(process, idempotent)| {
+            (*process, Count { idempotent: *idempotent, ..Count::default() })
+        })
+        .collect();
+    for ((process, partition), values) in &sent {
+        let count = counts.entry(*process).or_default();
+        let mut highest = -1;
+        for value in values {
+            count.doubled += places.get(value).map_or(0, |places| places.len() as u64 - 1);
+            let Some(offset) = acked.get(value) else { continue };
+            count.acked += 1;
+            let is_there =
+                |read: &BTreeMap<(&str, i64), u64>| read.get(&(*partition, *offset)) == Some(value);
+            count.lost += u64::from(reads.is_empty() || !reads.values().all(is_there));
+            count.out_of_order += u64::from(*offset <= highest);
+            highest = highest.max(*offset);
+        }
+    }
+    Verdict { counts, report, readers: reads.into_keys().collect() }
+}

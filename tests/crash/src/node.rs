@@ -1,0 +1,129 @@
+//! `holdfastd --dev` as a child process, known by its pid, never left behind.
+
+use std::fs::{File, OpenOptions};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::Result;
+use crate::clock::{monotonic_ns, nap};
+
+/// A node answers within this, or something is wrong.
+const START_NS_MAX: u64 = 60_000_000_000;
+/// A node has ended this long after SIGTERM.
+const STOP_NS_MAX: u64 = 30_000_000_000;
+
+/// How a node is started, again and again in one place.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The binary.
+    pub(crate) holdfastd: PathBuf,
+    /// Its data.
+    pub(crate) data: PathBuf,
+    /// Its log lines, of all starts.
+    pub(crate) log: PathBuf,
+    /// Where it listens, the same after every start.
+    pub(crate) address: SocketAddr,
+    /// `--wal-size`.
+    pub(crate) wal_size: String,
+    /// `--wal-backend`.
+    pub(crate) wal_backend: String,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    child: Child,
+    /// From the start of the process to the first connection it took.
+    pub(crate) start_ms: f64,
+}
+
+impl Node {
+    /// Starts a node and waits until it accepts connections.
+    pub(crate) fn start(settings: &Settings) -> Result<Node> {
+        let log = open_log(&settings.log)?;
+        let again = log.try_clone().map_err(|error| error.to_string())?;
+        let started_ns = monotonic_ns();
+        let child = Command::new(&settings.holdfastd)
+            .arg("--dev")
+            .arg("--data-dir")
+            .arg(&settings.data)
+            .args(["--listen", &settings.address.to_string()])
+            .args(["--wal-size", &settings.wal_size])
+            .args(["--wal-backend", &settings.wal_backend])
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(again)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", settings.holdfastd.display()))?;
+        let mut node = Node { child, start_ms: 0.0 };
+        while TcpStream::connect(settings.address).is_err() {
+            let waited_ns = monotonic_ns() - started_ns;
+            if let Ok(Some(status)) = node.child.try_wait() {
+                let log = settings.log.display();
+                return Err(format!("holdfastd ended before it listened: {status}; see {log}"));
+            }
+            if waited_ns > START_NS_MAX {
+                return Err(format!(
+                    "holdfastd does not listen after {} s",
+                    waited_ns / 1_000_000_000
+                ));
+            }
+            nap(Duration::from_millis(1));
+        }
+        node.start_ms = (monotonic_ns() - started_ns) as f64 / 1e6;
+        Ok(node)
+    }
+
+    /// SIGKILL, now; then waits until the process is gone.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(format!("holdfastd ended by itself before it was killed: {status}"));
+        }
+        self.child.kill().map_err(|error| error.to_string())?;
+        self.child.wait().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGTERM; its status must be 0.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        asked.map_err(|error| format!("kill: {error}"))?;
+        let asked_ns = monotonic_ns();
+        while monotonic_ns() - asked_ns < STOP_NS_MAX {
+            match self.child.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => return Err(format!("holdfastd ended after SIGTERM: {status}")),
+                Ok(None) => nap(Duration::from_millis(5)),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err("holdfastd did not end after SIGTERM".to_owned())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file that lines are added to.
+pub(crate) fn open_log(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A port nobody listens on at this moment.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    listener.local_addr().map_err(|error| error.to_string())
+}

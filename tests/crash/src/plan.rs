@@ -1,0 +1,189 @@
+//! What a round does: drawn from the seed, so that a failed round can be set up again.
+//!
+//! Nine rounds see every pair of modes of the two producers, and both libraries in each.
+//!
+//! | mode | acks | idempotent | requests in flight |
+//! | --- | --- | --- | --- |
+//! | 0 | 1 | no | 1 |
+//! | 1 | all | no | 1 |
+//! | 2 | all | yes | 5 |
+//!
+//! Kafka's clients refuse idempotence with acks=1. One request in flight where a producer is not
+//! idempotent: then order holds for it as well, and is judged.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use holdfast_base::Rng;
+
+/// Back ends of the log, by data directory.
+#[derive(Clone, Debug)]
+pub(crate) enum Backends {
+    /// What the daemon chooses, and `pwritev2`, in turn.
+    Both,
+    /// This one.
+    One(String),
+}
+
+impl FromStr for Backends {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(if text == "both" { Backends::Both } else { Backends::One(text.to_owned()) })
+    }
+}
+
+impl Backends {
+    /// That of data directory `number`, from 0.
+    pub(crate) fn of(&self, number: u32) -> &str {
+        match self {
+            Backends::One(backend) => backend,
+            Backends::Both if number.is_multiple_of(2) => "auto",
+            Backends::Both => "pwritev2",
+        }
+    }
+}
+
+/// A library.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Library {
+    /// librdkafka through Python.
+    Librdkafka,
+    /// Kafka's own.
+    Java,
+}
+
+impl Library {
+    /// As shown.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Library::Librdkafka => "librdkafka",
+            Library::Java => "java",
+        }
+    }
+}
+
+/// One producer of a round.
+#[derive(Clone, Debug)]
+pub(crate) struct Producing {
+    /// With which library.
+    pub(crate) library: Library,
+    /// As the client's setting.
+    pub(crate) acks: &'static str,
+    /// Whether idempotent.
+    pub(crate) idempotent: bool,
+    /// How long a batch waits for more.
+    pub(crate) linger_ms: u64,
+    /// Most records without an answer.
+    pub(crate) window: u64,
+    /// Bytes of a record.
+    pub(crate) record_bytes: u64,
+    /// Its first value; values are unique over all rounds.
+    pub(crate) first_value: u64,
+    /// Records it must get acknowledged.
+    pub(crate) records: u32,
+}
+
+/// When the daemon is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct KillMoment {
+    /// Not before so many acknowledgements, and not before each producer has one.
+    pub(crate) acked_min: u64,
+    /// Then, if set, not before the log goes over into another segment (or the wait is too long).
+    pub(crate) at_segment_roll: bool,
+    /// And this much later.
+    pub(crate) delay: Duration,
+}
+
+/// A round.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// From 1.
+    pub(crate) round: u32,
+    /// Partitions of its topic.
+    pub(crate) partitions: u32,
+    /// Its producers.
+    pub(crate) producers: [Producing; 2],
+    /// When it kills.
+    pub(crate) kill: KillMoment,
+}
+
+/// Values of different producers are this far apart.
+const VALUES_PER_PRODUCER: u64 = 10_000_000;
+/// Every third round waits for the end of a segment.
+const ROUNDS_PER_ROLL: u32 = 3;
+
+impl Plan {
+    /// The plan of `round`: `records` acknowledged records at least, shared by both producers.
+    pub(crate) fn draw(round: u32, records: u32, rng: &mut impl Rng) -> Plan {
+        let turn = round - 1;
+        let modes = [turn % 3, (turn + turn / 3) % 3];
+        let mut place = 0;
+        let producers = [Library::Librdkafka, Library::Java].map(|library| {
+            let mode = modes[place];
+            place += 1;
+            Producing {
+                library,
+                acks: if mode == 0 { "1" } else { "all" },
+                idempotent: mode == 2,
+                linger_ms: [0, 1, 5][rng.below(3) as usize],
+                window: [50, 500, 4_000][rng.below(3) as usize],
+                record_bytes: 200 + rng.below(1_000),
+                first_value: (2 * u64::from(round) + place as u64) * VALUES_PER_PRODUCER,
+                records: records.div_ceil(2),
+            }
+        });
+        let acked_min = u64::from(records) / 10 + rng.below(u64::from(records) / 2);
+        let kill = KillMoment {
+            acked_min,
+            at_segment_roll: round % ROUNDS_PER_ROLL == 2,
+            delay: Duration::from_micros(rng.below(20_000)),
+        };
+        Plan { round, partitions: 3 + rng.below(4) as u32, producers, kill }
+    }
+
+    /// Name of its topic.
+    pub(crate) fn topic(&self) -> String {
+        format!("crash-{}", self.round)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_base::SplitMix64;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn nine_rounds_see_every_pair_of_modes() {
+        let mut pairs = BTreeSet::new();
+        for round in 1..=9 {
+            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(1));
+            pairs.insert(plan.producers.map(|one| (one.acks, one.idempotent)));
+        }
+        assert_eq!(pairs.len(), 9);
+    }
+
+    #[test]
+    fn no_mode_is_one_that_clients_refuse_and_there_is_work_behind_every_kill() {
+        for round in 1..=200 {
+            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(u64::from(round)));
+            assert!(plan.partitions >= 3);
+            assert!(plan.producers.iter().all(|one| !one.idempotent || one.acks == "all"));
+            let records: u64 = plan.producers.iter().map(|one| u64::from(one.records)).sum();
+            assert!(records >= 50_000 && plan.kill.acked_min < records * 3 / 5);
+        }
+    }
+
+    #[test]
+    fn values_of_two_producers_never_meet() {
+        let mut firsts = BTreeSet::new();
+        for round in 1..=100 {
+            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(0));
+            firsts.extend(plan.producers.iter().map(|one| one.first_value));
+        }
+        assert_eq!(firsts.len(), 200);
+        let firsts: Vec<u64> = firsts.into_iter().collect();
+        assert!(firsts.windows(2).all(|two| two[1] - two[0] >= VALUES_PER_PRODUCER));
+    }
+}

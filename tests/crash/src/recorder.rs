@@ -1,0 +1,213 @@
+//! From lines of several clients to one history in one order.
+//!
+//! | line | event |
+//! | --- | --- |
+//! | `invoke VALUE PARTITION` | send invoked |
+//! | `ok VALUE PARTITION OFFSET` | send acknowledged |
+//! | `info VALUE PARTITION WHY` | nobody knows |
+//! | `start PARTITION LOG_START HIGH_WATERMARK` | a final read begins |
+//! | `record PARTITION OFFSET VALUE` | one record of it |
+//! | `done` | the client ended by itself; a final read's polls |
+//!
+//! Lines of one client keep their order; lines of two clients are ordered by arrival, under one
+//! lock. An acknowledgement may arrive late, never early: nothing that was acknowledged is judged
+//! as if it had been before it was.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use holdfast_checker::{Event, Kind, Op, Poll, Send};
+
+use crate::clock::monotonic_ns;
+
+/// Records in one poll of the history.
+const POLL_RECORDS_MAX: usize = 1_000;
+/// The value of a record whose bytes are not whole: no producer sends it, so the checker calls it
+/// a phantom.
+pub(crate) const DAMAGED: u64 = u64::MAX;
+
+/// How a client's records are told to the checker.
+#[derive(Clone, Debug)]
+pub(crate) struct Speaker {
+    /// Unique in the history.
+    pub(crate) process: u32,
+    /// Its topic.
+    pub(crate) topic: String,
+    /// -1, 1.
+    pub(crate) acks: i16,
+    /// Whether it is an idempotent producer.
+    pub(crate) idempotent: bool,
+}
+
+/// What a client has told so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Tally {
+    /// Records handed to the library.
+    pub(crate) invoked: u64,
+    /// Records acknowledged.
+    pub(crate) acked: u64,
+    /// Records nobody knows about.
+    pub(crate) unknown: u64,
+    /// Whether it ended by itself.
+    pub(crate) done: bool,
+}
+
+impl Tally {
+    /// Handed over and without an answer.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.invoked - self.acked - self.unknown
+    }
+}
+
+/// A read that goes on.
+#[derive(Debug, Default)]
+struct Reading {
+    log_start: i64,
+    high_watermark: i64,
+    records: Vec<(i64, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    events: Vec<Event>,
+    tallies: BTreeMap<u32, Tally>,
+    readings: BTreeMap<(u32, u32), Reading>,
+    /// The first line that could not be understood.
+    fault: Option<String>,
+}
+
+/// The history as it grows.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<Inner>);
+
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a line.
+    pub(crate) fn line(&self, speaker: &Speaker, line: &str) {
+        let mut inner = self.lock();
+        if inner.take(speaker, line).is_none() && inner.fault.is_none() {
+            inner.fault = Some(format!("process {} said {line:?}", speaker.process));
+        }
+    }
+
+    /// What a client has told.
+    pub(crate) fn tally(&self, process: u32) -> Tally {
+        self.lock().tallies.get(&process).copied().unwrap_or_default()
+    }
+
+    /// Adds a line for people.
+    pub(crate) fn note(&self, text: String) {
+        let mut inner = self.lock();
+        let call = inner.events.len() as u64;
+        inner.push(0, call, Kind::Ok, Op::Note { text });
+    }
+
+    /// The history, or the line that was not understood.
+    pub(crate) fn finish(self) -> Result<Vec<Event>, String> {
+        let inner = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match inner.fault {
+            None => Ok(inner.events),
+            Some(fault) => Err(fault),
+        }
+    }
+}
+
+impl Inner {
+    fn push(&mut self, process: u32, call: u64, kind: Kind, op: Op) {
+        self.events.push(Event { process, call, kind, time_ns: monotonic_ns(), op });
+    }
+
+    fn take(&mut self, speaker: &Speaker, line: &str) -> Option<()> {
+        let mut words = line.split(' ');
+        let word = words.next()?;
+        let mut number = || words.next()?.parse::<i64>().ok();
+        match word {
+            "invoke" | "ok" | "info" => {
+                let value = u64::try_from(number()?).ok()?;
+                let partition = number()?;
+                let mut send = Send {
+                    partition: partition_name(&speaker.topic, partition),
+                    acks: speaker.acks,
+                    idempotent: speaker.idempotent,
+                    ..Send::default()
+                };
+                let tally = self.tallies.entry(speaker.process).or_default();
+                let kind = match word {
+                    "invoke" => {
+                        tally.invoked += 1;
+                        send.values = vec![value];
+                        Kind::Invoke
+                    }
+                    "ok" => {
+                        tally.acked += 1;
+                        send.offset = Some(number()?);
+                        Kind::Ok
+                    }
+                    _ => {
+                        tally.unknown += 1;
+                        Kind::Info
+                    }
+                };
+                self.push(speaker.process, value, kind, Op::Send(send));
+            }
+            "start" => {
+                let partition = u32::try_from(number()?).ok()?;
+                let reading = Reading {
+                    log_start: number()?,
+                    high_watermark: number()?,
+                    records: Vec::new(),
+                };
+                self.readings.insert((speaker.process, partition), reading);
+            }
+            "record" => {
+                let partition = u32::try_from(number()?).ok()?;
+                let offset = number()?;
+                let value = words.next()?;
+                let value = if value == "damaged" { DAMAGED } else { value.parse().ok()? };
+                self.readings.get_mut(&(speaker.process, partition))?.records.push((offset, value));
+            }
+            "done" => {
+                self.end_reads(speaker);
+                self.tallies.entry(speaker.process).or_default().done = true;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn end_reads(&mut self, speaker: &Speaker) {
+        let keys: Vec<_> = self
+            .readings
+            .keys()
+            .filter(|(process, _)| *process == speaker.process)
+            .copied()
+            .collect();
+        let mut call = 0;
+        for (process, partition) in keys {
+            let Some(reading) = self.readings.remove(&(process, partition)) else { continue };
+            let mut position = Some(reading.log_start);
+            // The empty poll at the end is how a client learns that there is no more.
+            for records in reading.records.chunks(POLL_RECORDS_MAX).chain([&[][..]]) {
+                let poll = Poll {
+                    partition: partition_name(&speaker.topic, i64::from(partition)),
+                    position: position.take(),
+                    is_final: true,
+                    records: records.to_vec(),
+                    high_watermark: Some(reading.high_watermark),
+                    log_start: Some(reading.log_start),
+                    ..Poll::default()
+                };
+                call += 1;
+                self.push(process, call, Kind::Ok, Op::Poll(poll));
+            }
+        }
+    }
+}
+
+/// How the history names a partition.
+pub(crate) fn partition_name(topic: &str, partition: i64) -> String {
+    format!("{topic}-{partition}")
+}
