@@ -20,7 +20,8 @@ use crate::event::{DriverConfig, Event, ProposeError, Proposed, ReplicaStatus};
 use crate::head::Head;
 use crate::machine::Machine;
 use crate::message::PeerMessage;
-use crate::replica::{ELECTION_TICKS, Replica, Role, TICK_NS};
+use crate::probes::Probes;
+use crate::replica::{Replica, Role, TICK_NS};
 use crate::tail_cache::TailCache;
 
 mod boot;
@@ -53,6 +54,9 @@ pub struct Driver<D: Disk, M: Machine> {
     wal_events: Vec<WalEvent>,
     /// Proposed and not yet in a frame: promised WAL space.
     promised_bytes: u64,
+    /// The time of the turn: what messages are stamped with.
+    now: Now,
+    probes: Probes,
 }
 
 impl<D: Disk, M: Machine> Driver<D, M> {
@@ -106,7 +110,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         class: Admission,
     ) -> Result<(), ProposeError> {
         let replica = self.replicas.get(&shard).ok_or(ProposeError::NotLeader)?;
-        if replica.role != Role::Serving || replica.quarantine.is_some() || self.failed.is_some() {
+        if !replica.is_serving() || self.failed.is_some() {
             return Err(ProposeError::NotLeader);
         }
         if replica.raw.raft.lead_transferee.is_some() {
@@ -128,8 +132,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
     #[must_use]
     pub fn deciding(&self, shard: ShardId, now: Now) -> Option<(Term, i64)> {
         let replica = self.replicas.get(&shard)?;
-        (replica.role == Role::Serving && replica.quarantine.is_none())
-            .then(|| (replica.term, replica.time_ms.max(now.wall_ms)))
+        replica.is_serving().then(|| (replica.term, replica.time_ms.max(now.wall_ms)))
     }
 
     /// Whether this replica may answer reads of committed state now.
@@ -144,6 +147,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
     /// Everything that can move, moves. Call again when [`Driver::next_wake_ns`] has come, the
     /// disk has completions, a message or a proposal arrived.
     pub fn turn(&mut self, now: Now) {
+        self.now = now;
         self.take_wal_events();
         self.tick_if_due(now);
         while self.failed.is_none() {
@@ -217,8 +221,20 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             applied: replica.applied,
             committed: Index(replica.raw.raft.raft_log.committed),
             last: replica.raw.store().last(),
+            persisted: Index(replica.raw.raft.raft_log.persisted),
             quarantine: replica.quarantine.clone(),
         })
+    }
+
+    /// How often rare situations came about.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        let mut probes = self.probes;
+        for replica in self.replicas.values() {
+            probes.entries_truncated += replica.raw.store().truncated;
+            probes.decided_in_another_term += replica.decided_in_another_term;
+        }
+        probes
     }
 
     fn fail(&mut self, error: WalError) {
@@ -241,20 +257,18 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         self.wal_events = wal_events;
     }
 
+    /// One tick a turn, however late it is: a replica that was stopped for a while (SIGSTOP, a
+    /// busy core) must not believe that its leader was silent all that time, and vote or campaign
+    /// while the leader still counts on it.
     fn tick_if_due(&mut self, now: Now) {
-        let mut ticks = 0;
-        while now.boottime_ns >= self.next_tick_ns {
-            // After a pause every replica would otherwise live through minutes at once.
-            if ticks < ELECTION_TICKS {
-                for replica in self.replicas.values_mut() {
-                    replica.tick();
-                }
-            }
-            ticks += 1;
-            let behind = (now.boottime_ns - self.next_tick_ns) / TICK_NS;
-            let skip = if ticks >= ELECTION_TICKS { behind } else { 0 };
-            self.next_tick_ns += TICK_NS * (1 + skip);
+        if now.boottime_ns < self.next_tick_ns {
+            return;
         }
+        for replica in self.replicas.values_mut() {
+            replica.tick();
+        }
+        let behind = (now.boottime_ns - self.next_tick_ns) / TICK_NS;
+        self.next_tick_ns += TICK_NS * (1 + behind);
     }
 
     fn report_quarantines(&mut self) {

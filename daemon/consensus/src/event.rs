@@ -132,6 +132,8 @@ pub struct ReplicaStatus {
     pub committed: Index,
     /// Newest index of its log.
     pub last: Index,
+    /// Newest index of its log that is on stable media.
+    pub persisted: Index,
     /// Why it stopped, if it did.
     pub quarantine: Option<Quarantine>,
 }

@@ -30,6 +30,7 @@ mod head;
 mod log_store;
 mod machine;
 mod message;
+mod probes;
 mod replica;
 mod tail_cache;
 
@@ -40,6 +41,7 @@ pub use event::{
 pub use head::{HEAD_BYTES, Head};
 pub use machine::{Committed, Machine, Quarantine};
 pub use message::{MessageError, PeerMessage, SentPayload};
+pub use probes::Probes;
 pub use replica::Role;
 pub use tail_cache::TailCache;
 

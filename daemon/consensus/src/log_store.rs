@@ -57,6 +57,8 @@ pub(crate) struct LogStore {
     fetched: Vec<Entry>,
     fetched_first: Index,
     wanted: RefCell<Vec<WantedRead>>,
+    /// Entries taken back by another leader's, since the start.
+    pub(crate) truncated: u64,
 }
 
 impl LogStore {
@@ -82,6 +84,7 @@ impl LogStore {
             fetched: Vec::new(),
             fetched_first: Index(0),
             wanted: RefCell::new(Vec::new()),
+            truncated: 0,
         }
     }
 
@@ -203,6 +206,7 @@ impl LogStore {
             "truncating at {index} would cut applied entries (cache starts at {})",
             self.cache_first
         );
+        self.truncated += self.last().0 + 1 - index.0;
         while self.last() >= index {
             let Some(entry) = self.cache.pop_back() else { break };
             self.cache_bytes -= entry.command.len() + ENTRY_OVERHEAD_BYTES;

@@ -5,14 +5,19 @@
 //! ┌───────┬─────────┬──────┬───────┬─────────────┬───────────┬─────────┬────────────┬───────────┐
 //! │ crc32c│ version │ rsvd │ shard │ from replica│ to replica│ boot    │ free bytes │hashed index│
 //! ├───────┴─────────┴──────┴───────┴─┬───────────┴──┬────────┴─────────┴─┬──────────┴───────────┘
-//! │ 52 state hash u64 │ 60 raft len  │ 64 payloads  │ 68 raft message (prost), then per payload:
-//! │                   │     u32      │  count u32   │    index u64, term u64, len u32, bytes
-//! └───────────────────┴──────────────┴──────────────┴────────────────────
+//! │ 52 state hash u64 │ 60 raft len  │ 64 payloads  │ 68 sent ns u64 │ 76 echo ns u64 │
+//! │                   │     u32      │  count u32   │                │                │
+//! ├───────────────────┴──────────────┴──────────────┴────────────────┴────────────────┘
+//! │ 84 raft message (prost), then per payload: index u64, term u64, len u32, bytes
+//! └────────────────────
 //! ```
 //!
 //! Little-endian; the CRC covers everything behind it. Every message carries the sender's boot
 //! count (a node that comes back with less is fenced), the free bytes of its WAL (admission looks
 //! at the quorum's) and the newest state hash it computed (compared among replicas).
+//! `sent ns` is the sender's boottime; a follower gives the newest one it heard from the leader of
+//! the message's term back as `echo ns`, so that a leader knows until when it has been followed
+//! however long the answer took.
 //! `MsgPropose` is refused both ways: raft-rs would let a deposed leader's offsets in.
 
 use bytes::Bytes;
@@ -22,7 +27,7 @@ use raft::eraftpb::{Message, MessageType};
 use thiserror::Error;
 
 /// The head before the raft message.
-const HEAD_BYTES: usize = 68;
+const HEAD_BYTES: usize = 84;
 const PAYLOAD_HEAD_BYTES: usize = 20;
 const VERSION: u16 = 1;
 
@@ -54,6 +59,11 @@ pub struct PeerMessage {
     pub hashed_index: Index,
     /// The sender's state hash at `hashed_index`.
     pub state_hash: u64,
+    /// The sender's boottime when it sent this.
+    pub sent_ns: u64,
+    /// The newest `sent_ns` that the sender has heard from the leader of the raft message's term;
+    /// 0 is none.
+    pub echo_ns: u64,
     /// The raft message; entries hold command sections only.
     pub raft: Message,
     /// The payload sections of those entries that have one.
@@ -96,6 +106,8 @@ impl PeerMessage {
         out.extend_from_slice(&self.state_hash.to_le_bytes());
         out.extend_from_slice(&length(raft.len()));
         out.extend_from_slice(&length(self.payloads.len()));
+        out.extend_from_slice(&self.sent_ns.to_le_bytes());
+        out.extend_from_slice(&self.echo_ns.to_le_bytes());
         assert_eq!(out.len(), HEAD_BYTES);
         out.extend_from_slice(&raft);
         for sent in &self.payloads {
@@ -148,6 +160,8 @@ impl PeerMessage {
             free_bytes: word(36),
             hashed_index: Index(word(44)),
             state_hash: word(52),
+            sent_ns: word(68),
+            echo_ns: word(76),
             raft,
             payloads,
         })

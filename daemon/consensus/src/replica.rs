@@ -28,6 +28,9 @@ pub(crate) const TICK_NS: u64 = 50_000_000;
 pub(crate) const HEARTBEAT_TICKS: usize = 3;
 pub(crate) const ELECTION_TICKS: usize = 20;
 pub(crate) const ELECTION_TIMEOUT_NS: u64 = ELECTION_TICKS as u64 * TICK_NS;
+/// How long after a quorum heard from its leader nobody else can have been elected. A follower
+/// counts its election timeout in ticks: the first may come at once, and clocks drift.
+pub(crate) const LEASE_NS: u64 = ELECTION_TIMEOUT_NS - 2 * TICK_NS;
 const _: () = assert!(ELECTION_TICKS > 2 * HEARTBEAT_TICKS, "a lost heartbeat is no election");
 
 /// State hashes kept for comparison with slower or faster peers.
@@ -54,6 +57,13 @@ pub(crate) struct Waiting {
     pub(crate) messages: Vec<Message>,
 }
 
+/// The clock readings that came with a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) sent_ns: u64,
+    pub(crate) echo_ns: u64,
+}
+
 /// See the module.
 pub(crate) struct Replica<M> {
     pub(crate) shard: ShardId,
@@ -74,7 +84,14 @@ pub(crate) struct Replica<M> {
     /// Old payloads read back for a lagging follower.
     pub(crate) fetched: BTreeMap<(Index, Term), Bytes>,
     hashes: BTreeMap<Index, u64>,
+    /// While it leads: the own boottime of the newest message each follower has heard.
     contacts_ns: BTreeMap<ReplicaId, u64>,
+    /// While it follows: term and `sent_ns` of the newest message of that term's leader.
+    heard: (Term, u64),
+    /// Committed entries that another term had decided.
+    pub(crate) decided_in_another_term: u64,
+    /// Until then it remembers nothing of the leader it may have promised to follow.
+    votes_from_ns: u64,
     free_bytes: BTreeMap<ReplicaId, u64>,
     boots: BTreeMap<ReplicaId, BootCount>,
     election_seed: u64,
@@ -108,6 +125,9 @@ impl<M: Machine> Replica<M> {
             fetched: BTreeMap::new(),
             hashes: BTreeMap::new(),
             contacts_ns: BTreeMap::new(),
+            heard: (Term(0), 0),
+            decided_in_another_term: 0,
+            votes_from_ns: 0,
             free_bytes: BTreeMap::new(),
             boots: BTreeMap::new(),
             election_seed,
@@ -117,6 +137,23 @@ impl<M: Machine> Replica<M> {
 
     pub(crate) fn is_sole_voter(&self) -> bool {
         self.voters == [self.id]
+    }
+
+    /// It has just started: whoever leads may count on its last answer for a lease, so that it
+    /// votes for nobody else before that lease has run out.
+    pub(crate) fn hold_votes_from(&mut self, now: Now) {
+        if !self.is_sole_voter() {
+            self.votes_from_ns = now.boottime_ns.saturating_add(ELECTION_TIMEOUT_NS);
+        }
+    }
+
+    /// Whether it leads and serves, as raft-rs sees it now: a message stepped since the last turn
+    /// may have deposed it, and then `role` and `term` are not true any more.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.role == Role::Serving
+            && self.quarantine.is_none()
+            && self.raw.raft.state == StateRole::Leader
+            && self.raw.raft.term == self.term.0
     }
 
     pub(crate) fn is_leader(&self) -> bool {
@@ -152,17 +189,37 @@ impl<M: Machine> Replica<M> {
         self.spread_elections();
     }
 
-    pub(crate) fn step(&mut self, message: Message, now: Now) {
-        let from = ReplicaId(message.from);
-        if matches!(
-            message.get_msg_type(),
-            MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse
-        ) {
-            self.contacts_ns.insert(from, now.boottime_ns);
+    /// False if it is a request for a vote that comes too early after the start.
+    pub(crate) fn step(&mut self, message: Message, stamp: Stamp, now: Now) -> bool {
+        let kind = message.get_msg_type();
+        let asks_for_vote =
+            matches!(kind, MessageType::MsgRequestVote | MessageType::MsgRequestPreVote);
+        if asks_for_vote && now.boottime_ns < self.votes_from_ns {
+            return false;
         }
+        let (from, term) = (ReplicaId(message.from), Term(message.term));
         // An error means "not for me in this state"; raft-rs has changed nothing.
         let _ = self.with_raft(|raw| raw.step(message));
+        let raft = &self.raw.raft;
+        if raft.term == term.0 {
+            let answers =
+                matches!(kind, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
+            if answers && raft.state == StateRole::Leader {
+                // Not the time of arrival: the answer may have been under way for long.
+                let contact = self.contacts_ns.entry(from).or_default();
+                *contact = (*contact).max(stamp.echo_ns);
+            } else if raft.state == StateRole::Follower && raft.leader_id == from.0 {
+                let newest = if self.heard.0 == term { self.heard.1 } else { 0 };
+                self.heard = (term, newest.max(stamp.sent_ns));
+            }
+        }
         self.spread_elections();
+        true
+    }
+
+    /// What a message of `term` may say to have heard from that term's leader.
+    pub(crate) fn echo_ns(&self, term: Term) -> u64 {
+        if self.heard.0 == term { self.heard.1 } else { 0 }
     }
 
     pub(crate) fn campaign(&mut self) {
@@ -197,7 +254,7 @@ impl<M: Machine> Replica<M> {
             (true, false) => Role::Leading,
         };
         let changed = (role, term, leader) != (self.role, self.term, self.leader);
-        if !leads {
+        if !same_reign {
             self.contacts_ns.clear();
         }
         (self.role, self.term, self.leader) = (role, term, leader);
@@ -206,10 +263,9 @@ impl<M: Machine> Replica<M> {
 
     /// Whether committed state may be shown: rule 9 of the design.
     pub(crate) fn serves_reads(&self, now: Now) -> bool {
-        self.quarantine.is_none()
-            && self.role == Role::Serving
+        self.is_serving()
             && (self.is_sole_voter()
-                || now.boottime_ns.saturating_sub(self.quorum_contact_ns()) < ELECTION_TIMEOUT_NS)
+                || now.boottime_ns.saturating_sub(self.quorum_contact_ns()) < LEASE_NS)
     }
 
     /// The newest time at which a quorum, this replica included, was in contact.

@@ -254,6 +254,8 @@ fn message() -> PeerMessage {
         free_bytes: 99,
         hashed_index: Index(1024),
         state_hash: 0xfeed,
+        sent_ns: 12,
+        echo_ns: 7,
         raft,
         payloads: vec![
             SentPayload { index: Index(18), term: Term(3), bytes: Bytes::from_static(b"abc") },

@@ -21,6 +21,7 @@ use super::{
 use crate::event::{DriverConfig, DriverError, Event};
 use crate::log_store::{CachedEntry, LogStore};
 use crate::machine::{Machine, Quarantine};
+use crate::probes::Probes;
 use crate::replica::{ELECTION_TICKS, HEARTBEAT_TICKS, Replica, TICK_NS};
 use crate::tail_cache::TailCache;
 
@@ -41,6 +42,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         let mut replicas = BTreeMap::new();
         for (shard, found) in recovered.replicas {
             let mut replica = start(shard, &found, config, machine(shard), &wal, sink)?;
+            replica.hold_votes_from(now);
             if replica.is_sole_voter() {
                 replica.campaign();
             }
@@ -58,6 +60,11 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             failed: None,
             wal_events: Vec::new(),
             promised_bytes: 0,
+            now,
+            probes: Probes {
+                torn_tails_cut: u64::from(recovered.cut.is_some()),
+                ..Probes::default()
+            },
         })
     }
 }

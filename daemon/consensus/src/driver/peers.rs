@@ -10,7 +10,7 @@ use crate::head::Head;
 use crate::log_store::raft_entry;
 use crate::machine::Machine;
 use crate::message::{PeerMessage, SentPayload};
-use crate::replica::Replica;
+use crate::replica::{Replica, Stamp};
 
 /// Entries read back from the WAL at a time for a follower that lags behind the cache.
 const FETCHED_RUNS_MAX: usize = 64;
@@ -32,6 +32,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             return;
         }
         if !replica.hear(message.from, message.boot, message.free_bytes) {
+            self.probes.old_boots_dropped += 1;
             return;
         }
         replica.compare_hash(message.hashed_index, message.state_hash);
@@ -39,7 +40,10 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             let chunk = Chunk::Body { bytes: sent.bytes, crc32c: None };
             replica.staged.insert((sent.index, sent.term), vec![chunk]);
         }
-        replica.step(message.raft, now);
+        let stamp = Stamp { sent_ns: message.sent_ns, echo_ns: message.echo_ns };
+        if !replica.step(message.raft, stamp, now) {
+            self.probes.votes_held_back += 1;
+        }
     }
 
     /// Puts payloads beside the entries of a raft message and queues it.
@@ -70,6 +74,8 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             free_bytes: self.wal.free_bytes(),
             hashed_index,
             state_hash,
+            sent_ns: self.now.boottime_ns,
+            echo_ns: replica.echo_ns(Term(message.term)),
             raft: message,
             payloads,
         });
@@ -81,6 +87,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         for replica in self.replicas.values_mut() {
             for wanted in replica.raw.store().take_wanted() {
                 any = true;
+                self.probes.fed_from_wal += 1;
                 fetch(replica, &self.wal, wanted.low);
                 replica.with_raft(|raw| raw.on_entries_fetched(wanted.context));
             }

@@ -236,6 +236,8 @@ pub(super) fn apply_bytes<M: Machine>(
             let time_ms = head.time_ms;
             let committed = Committed { index, term, time_ms, commands, payload };
             outcome = Some(replica.machine.apply(committed)?);
+        } else {
+            replica.decided_in_another_term += 1;
         }
     }
     replica.applied = index;
