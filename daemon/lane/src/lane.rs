@@ -17,13 +17,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_base::{Index, Now, PartitionKey, ShardId, SplitMix64, Term};
+use holdfast_base::{Index, Now, PartitionKey, ShardId, SplitMix64, Term, TopicId};
 use holdfast_consensus::{
     Driver, DriverConfig, DriverError, Event, PeerMessage, ReplicaStatus, Role,
 };
 use holdfast_io::Disk;
 use holdfast_log::Partition;
-use holdfast_metadata::Image;
+use holdfast_metadata::{CommandOutcome, Image};
 use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError, WalStatus};
 
 use crate::batch_index::BatchIndex;
@@ -108,6 +108,9 @@ pub struct Lane<D: Disk> {
     batches: BTreeMap<PartitionKey, BatchIndex>,
     files: BTreeMap<SegmentNumber, Arc<str>>,
     image: Arc<Image>,
+    /// Topics whose deletion this node has applied. An image that does not show a topic proves
+    /// nothing: it may be older than the topic, while a data shard is up to date.
+    deleted_topics: BTreeSet<TopicId>,
     leaders: Leaders,
     publish: bool,
     reconcile: bool,
@@ -117,6 +120,22 @@ pub struct Lane<D: Disk> {
     events: Vec<Event<Outcome>>,
     /// Empty unless the bug of keeping what a lost reign decided is planted.
     kept_deciders: BTreeMap<ShardId, holdfast_log::Decider>,
+    probes: Probes,
+}
+
+/// How often rare situations came about since the start, for tests that must have seen them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Probes {
+    /// Batches answered with the offset of their first copy, already committed.
+    pub duplicates_committed: u64,
+    /// Batches that waited for their first copy, still in flight.
+    pub duplicates_in_flight: u64,
+    /// Parked fetches tried again because a partition moved.
+    pub fetches_woken: u64,
+    /// Entries whose waiters were told that their fate is unknown.
+    pub pending_failed: u64,
+    /// Entries whose waiters were told that they never happened.
+    pub other_term_took_index: u64,
 }
 
 impl<D: Disk> Lane<D> {
@@ -179,6 +198,7 @@ impl<D: Disk> Lane<D> {
             batches: replayed.batches,
             files: BTreeMap::new(),
             image,
+            deleted_topics: replayed.deleted_topics,
             leaders: Leaders::new(),
             publish: true,
             reconcile: true,
@@ -187,6 +207,7 @@ impl<D: Disk> Lane<D> {
             failed: None,
             events: Vec::new(),
             kept_deciders: BTreeMap::new(),
+            probes: Probes::default(),
         })
     }
 
@@ -275,6 +296,18 @@ impl<D: Disk> Lane<D> {
             indexed_batches: self.batches.values().map(BatchIndex::len).sum(),
             failed: self.failed.clone(),
         }
+    }
+
+    /// How often rare situations came about in this lane.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        self.probes
+    }
+
+    /// The same for its replicas.
+    #[must_use]
+    pub fn consensus_probes(&self) -> holdfast_consensus::Probes {
+        self.driver.probes()
     }
 
     /// Whether the device failed.
@@ -392,6 +425,7 @@ impl<D: Disk> Lane<D> {
         let lost: Vec<_> = self.pending.range(range).map(|(key, _)| *key).collect();
         for key in lost {
             if let Some(pending) = self.pending.remove(&key) {
+                self.probes.pending_failed += 1;
                 self.refuse_slots(pending.slots, &unknown);
             }
         }
@@ -420,6 +454,7 @@ impl<D: Disk> Lane<D> {
                 pending.slots
             }
             Some(pending) => {
+                self.probes.other_term_took_index += 1;
                 // Another term took the index: what was decided for it never happened.
                 let refusal = self.refusal(shard, 0, Reason::NotLeader);
                 self.refuse_slots(pending.slots, &refusal);
@@ -452,6 +487,7 @@ impl<D: Disk> Lane<D> {
             self.answer_slot(shard, slot, applied.outcomes.get(ordinal).copied());
         }
         for key in applied.changed.iter().chain(&applied.removed) {
+            self.probes.fetches_woken += self.parked.waits_on(key).count() as u64;
             self.awake.extend(self.parked.waits_on(key));
             self.answer_in_line(shard, key);
         }
@@ -610,6 +646,7 @@ fn index_batches(
 #[derive(Default)]
 struct Replayed {
     batches: BTreeMap<PartitionKey, BatchIndex>,
+    deleted_topics: BTreeSet<TopicId>,
 }
 
 impl Replayed {
@@ -618,10 +655,20 @@ impl Replayed {
             Event::Applied { payload, outcome: Some(Outcome::Data(applied)), .. } => {
                 index_batches(&mut self.batches, &applied, payload);
             }
+            Event::Applied { outcome: Some(Outcome::Metadata(applied)), .. } => {
+                self.deleted_topics.extend(deleted_topics(&applied));
+            }
             Event::Quarantined { shard, why } => {
                 tracing::error!(shard = shard.0, %why, "replica quarantined at start");
             }
             Event::Applied { .. } | Event::Role { .. } | Event::LaneFailed(_) => {}
         }
     }
+}
+
+fn deleted_topics(applied: &holdfast_metadata::Applied) -> impl Iterator<Item = TopicId> {
+    applied.outcomes.iter().filter_map(|outcome| match outcome {
+        CommandOutcome::TopicDeleted(topic) => Some(topic.id),
+        _ => None,
+    })
 }

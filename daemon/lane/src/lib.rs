@@ -15,7 +15,7 @@ pub use config::{
     Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
     TAIL_CACHE_BYTES_DEV,
 };
-pub use lane::{Lane, LaneStatus};
+pub use lane::{Lane, LaneStatus, Probes};
 pub use published::{Leader, Leaders, Published};
 pub use request::{
     AdminReason, AdminRefusal, Answer, Appended, CreateTopic, CreatedTopic, DeleteRecordsPartition,

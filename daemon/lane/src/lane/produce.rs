@@ -113,9 +113,11 @@ impl<D: Disk> Lane<D> {
                 Ok(planted.then_some(Appended { base_offset, log_append_time_ms, log_start }))
             }
             Ok(Decision::Duplicate { base_offset, log_append_time_ms }) => {
+                self.probes.duplicates_committed += 1;
                 Ok(Some(Appended { base_offset, log_append_time_ms, log_start }))
             }
             Ok(Decision::DuplicateInFlight { base_offset, last_offset, log_append_time_ms }) => {
+                self.probes.duplicates_in_flight += 1;
                 let in_line = InLine { base_offset, last_offset, log_append_time_ms, ticket, part };
                 leading.in_line.entry(key).or_default().push(in_line);
                 Ok(None)

@@ -1,5 +1,7 @@
 //! Making data shards agree with the image: a partition placed in a shard that does not have it
-//! is created there, one that is gone from the image is removed.
+//! is created there, one whose topic was deleted is removed.
+//!
+//! "Not in the image" is not "deleted": this node may lead a data shard and lag behind in shard 0.
 //!
 //! Driven from applied state only, by whoever leads the data shard, so that any crash between
 //! shard 0's entry and the data shard's is repaired by looking again. Configuration travels in
@@ -78,7 +80,9 @@ impl<D: Disk> Lane<D> {
             }
             leading.reconciling.insert(*key);
         }
-        let gone = state.partitions().filter(|(key, _)| !wanted.contains_key(key));
+        let gone = state.partitions().filter(|(key, _)| {
+            !wanted.contains_key(key) && self.deleted_topics.contains(&key.topic)
+        });
         for (key, partition) in gone {
             if leading.reconciling.contains(key) {
                 continue;

@@ -8,7 +8,7 @@ use holdfast_metadata::{
 };
 use holdfast_wal::Admission;
 
-use super::{Lane, Pending};
+use super::{Lane, Pending, deleted_topics};
 use crate::calls::Slot;
 use crate::request::{AdminReason, AdminRefusal, Answer, Reason, Ticket};
 
@@ -94,6 +94,7 @@ impl<D: Disk> Lane<D> {
                 decider.settle(outcome);
             }
         }
+        self.deleted_topics.extend(deleted_topics(&applied));
         if applied.image_changed
             && let Some(metadata) = self.metadata()
         {
