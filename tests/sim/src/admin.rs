@@ -209,7 +209,7 @@ impl Admin {
                         (Kind::Ok, log_start)
                     }
                     Some(Err(refusal)) => {
-                        world.note_refusal(&refusal);
+                        world.note_refusal(0, &refusal, false);
                         (Kind::Info, 0)
                     }
                     None => (Kind::Info, 0),

@@ -1,67 +1,47 @@
-//! The command line.
+//! The command line: seeds over threads, twice each, and the planted bugs.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::planted::Planted;
-use crate::seed::{self, Options, SeedResult};
+use crate::report;
 
-/// Simulates a cluster from a seed.
+/// Simulates clusters of three nodes from seeds: faults, crashes, power cuts; nothing that was
+/// acknowledged may be lost.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-sim")]
-struct Arguments {
-    /// How many seeds.
+pub(crate) struct Arguments {
+    /// How many seeds, behind those of `seeds.txt`.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) seeds: u64,
+    /// The first of them.
     #[arg(long, default_value_t = 1)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1)]
-    from: u64,
-    /// Exactly this seed.
+    pub(crate) from: u64,
+    /// Threads; a seed is one thread's.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) jobs: usize,
+    /// Exactly this seed, and its timeline if it fails.
     #[arg(long)]
-    seed: Option<u64>,
-    /// Show the whole timeline.
+    pub(crate) seed: Option<u64>,
+    /// Show the whole timeline of `--seed`.
     #[arg(long)]
-    trace: bool,
+    pub(crate) trace: bool,
     /// Run each seed once, without looking whether it does the same twice.
     #[arg(long)]
-    once: bool,
+    pub(crate) once: bool,
+    /// Put a bug in and look for it: a name, `all`, or `list`.
+    #[arg(long)]
+    pub(crate) planted: Option<String>,
 }
 
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (from, count) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
-    let mut failed = 0;
-    for seed in from..from + count {
-        let options = Options { planted: Planted::default(), keeps_timeline: arguments.trace };
-        let result = seed::run(seed, options);
-        println!(
-            "seed {seed}: {} operations, {} crashes, {} events, {:.1} s simulated, hash {:016x}",
-            result.operations,
-            result.crashes,
-            result.events,
-            result.simulated_ns as f64 / 1e9,
-            result.trace_hash
-        );
-        if arguments.trace {
-            println!("{}", result.timeline);
-        }
-        if !result.passed() {
-            failed += 1;
-            tell_failure(&result);
-        }
-    }
-    println!("{} passed, {failed} failed", count - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn tell_failure(result: &SeedResult) {
-    println!("seed {} FAILED", result.seed);
-    for text in &result.broken {
-        println!("  {text}");
-    }
-    println!("{}", result.report);
-    println!("  again: cargo xtask sim --seed {} --trace", result.seed);
+    let passed = match (&arguments.planted, arguments.seed) {
+        (Some(name), _) => report::run_planted(name, &arguments),
+        (None, Some(seed)) => report::run_one(seed, &arguments),
+        (None, None) => report::run_many(&arguments),
+    };
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

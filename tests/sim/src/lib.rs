@@ -19,6 +19,7 @@ mod node;
 mod planted;
 mod producer;
 mod reader;
+mod report;
 mod seed;
 mod states;
 mod trace;

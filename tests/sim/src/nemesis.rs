@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_base::{Index, Rng, ShardId, SplitMix64, Term};
+use holdfast_base::{Rng, ShardId, SplitMix64};
 
 use crate::network::Weather;
 use crate::node::Power;
@@ -276,7 +276,6 @@ impl Nemesis {
             return false;
         }
         self.damage_left -= 1;
-        let promised = promised(world, victim);
         world.stop(victim, Stop::Kill);
         world.nodes[victim].is_damaged = true;
         let flips = 1 + self.rng.below(3);
@@ -288,15 +287,6 @@ impl Nemesis {
             }
         }
         world.start(victim);
-        if world.nodes[victim].power == Power::Up && came_back_with_less(world, victim, &promised) {
-            world.states.reach(State::CameBackWithLess);
-            world.stop(victim, Stop::Kill);
-            world.nodes[victim].power = Power::Out;
-            let now_ns = world.now_ns;
-            world.trace.tell(now_ns, Some(victim), || {
-                "came back with less than it had promised: kept out, as a fence would".to_owned()
-            });
-        }
         true
     }
 
@@ -317,10 +307,17 @@ impl Nemesis {
         world.trace.tell(now_ns, None, || "links and devices are mended".to_owned());
     }
 
-    /// Everything that can work again does.
+    /// Everything that can work again does. A node with damaged bytes is taken out if the other
+    /// two are whole: copying ranges from a peer is not written yet, so as a leader it would refuse
+    /// to serve what it cannot read until somebody replaces it.
     pub(crate) fn heal(&mut self, world: &mut World) {
         self.is_over = true;
         self.mend(world);
+        if world.nodes[self.victim].is_damaged && world.nodes[self.victim].power != Power::Out {
+            world.stop(self.victim, Stop::Kill);
+            world.nodes[self.victim].power = Power::Out;
+            world.states.reach(State::DamagedNodeReplaced);
+        }
         for place in 0..NODES {
             world.resume(place);
             if world.nodes[place].power == Power::Down {
@@ -328,26 +325,4 @@ impl Nemesis {
             }
         }
     }
-}
-
-/// Per shard what a node has told others it holds: term and last durable index.
-fn promised(world: &World, place: usize) -> BTreeMap<ShardId, (Term, Index)> {
-    let lane = world.nodes[place].lane.as_ref();
-    let replicas = lane.map(|lane| lane.status().replicas).unwrap_or_default();
-    replicas
-        .into_iter()
-        .filter(|replica| replica.quarantine.is_none())
-        .map(|replica| (replica.shard, (replica.term, replica.last)))
-        .collect()
-}
-
-fn came_back_with_less(
-    world: &World,
-    place: usize,
-    promised: &BTreeMap<ShardId, (Term, Index)>,
-) -> bool {
-    let Some(lane) = &world.nodes[place].lane else { return false };
-    lane.status().replicas.into_iter().filter(|replica| replica.quarantine.is_none()).any(|now| {
-        promised.get(&now.shard).is_some_and(|(term, last)| now.term < *term || now.last < *last)
-    })
 }

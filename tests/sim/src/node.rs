@@ -7,9 +7,10 @@
 //! | down | none | closed; media kept | refused |
 //! | out | none | closed | refused, and never started again in this run |
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use holdfast_base::{Index, ShardId, Term};
 use holdfast_io::{SimDevice, SimDisk};
 use holdfast_lane::{Lane, LaneConfig, Published, Request, Ticket};
 
@@ -53,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) has_failed: bool,
     /// Bytes of this node's device were damaged, or its device lied.
     pub(crate) is_damaged: bool,
+    /// When it last went down: per shard the term and the newest index on stable media.
+    pub(crate) promised: BTreeMap<ShardId, (Term, Index)>,
 }
 
 impl Node {

@@ -71,6 +71,8 @@ pub(crate) struct Producer {
     timeout_ns: u64,
     value_bytes_max: u64,
     rng: SplitMix64,
+    /// Its first batch is acknowledged.
+    is_known: bool,
     pub(crate) done: u64,
     pub(crate) acked_records: u64,
 }
@@ -105,6 +107,7 @@ impl Producer {
             timeout_ns: 300_000_000 + rng.below(3_000_000_000),
             value_bytes_max: plan.value_bytes_max,
             rng,
+            is_known: false,
             done: 0,
             acked_records: 0,
         }
@@ -235,13 +238,17 @@ impl Producer {
         }
     }
 
+    /// As Java's producer does it: a batch that is tried again goes alone, and so does the very
+    /// first, because a broker takes any first sequence of a producer it does not know.
     fn try_batches(&mut self, world: &mut World) {
         for at in 0..self.batches.len() {
+            let in_flight = self.batches.iter().filter(|batch| batch.trying.is_some()).count();
             let batch = &self.batches[at];
             if batch.trying.is_some() {
                 continue;
             }
-            if batch.retry_at_ns > world.now_ns {
+            let goes_alone = self.is_idempotent && (batch.tries > 0 || !self.is_known);
+            if batch.retry_at_ns > world.now_ns || (goes_alone && (at > 0 || in_flight > 0)) {
                 return;
             }
             let to = world.leader_of(self.target.shard).unwrap_or_else(|| world.any_node());
@@ -293,6 +300,7 @@ impl Producer {
         if self.batches[at].tries > 1 {
             world.states.reach(State::RetryAcknowledged);
         }
+        self.is_known = true;
         self.acked_records += self.batches[at].values.len() as u64;
         let send = Send {
             partition: self.target.name.clone(),
@@ -304,7 +312,7 @@ impl Producer {
     }
 
     fn refused(&mut self, at: usize, refusal: &Refusal, world: &mut World) {
-        world.note_refusal(refusal);
+        world.note_refusal(0, refusal, false);
         let batch = &mut self.batches[at];
         batch.perhaps |= refusal.outcome == Outcome::Unknown;
         match refusal.reason {

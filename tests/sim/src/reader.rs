@@ -153,7 +153,7 @@ impl Reader {
             Ended::Answered(Answer::Fetch(mut parts)) => match parts.pop() {
                 Some(Ok(fetched)) => return self.fetched(node, &fetched, world),
                 Some(Err(refusal)) => {
-                    world.note_refusal(&refusal);
+                    world.note_refusal(node, &refusal, true);
                     self.tell_failed(world);
                     if refusal.reason == Reason::OffsetOutOfRange {
                         world.states.reach(State::OffsetOutOfRange);
@@ -178,7 +178,7 @@ impl Reader {
                     world.tell(self.process, self.call, Kind::Ok, Op::Poll(poll));
                 }
                 (_, Some(Err(refusal))) => {
-                    world.note_refusal(&refusal);
+                    world.note_refusal(node, &refusal, true);
                     if asked == Asked::Latest {
                         self.tell_failed(world);
                     } else if self.is_final {

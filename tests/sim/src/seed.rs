@@ -38,6 +38,7 @@ const FOUNDED_WITHIN_NS: u64 = 20_000_000_000;
 pub(crate) struct Options {
     pub(crate) planted: Planted,
     pub(crate) keeps_timeline: bool,
+    pub(crate) timeline_rows: usize,
 }
 
 /// What came of a seed.
@@ -54,7 +55,6 @@ pub(crate) struct SeedResult {
     pub(crate) states: States,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) timeline: String,
-    pub(crate) history: Vec<holdfast_checker::Event>,
 }
 
 impl SeedResult {
@@ -96,7 +96,7 @@ pub(crate) fn run(seed: u64, options: Options) -> SeedResult {
     let world = World::new(rng.next_u64(), sizes, options.planted, options.keeps_timeline);
     let mut sim = Sim { world, clients: Vec::new(), nemesis, rng };
     sim.run();
-    sim.judge(seed)
+    sim.judge(seed, options)
 }
 
 impl Sim {
@@ -332,8 +332,9 @@ impl Sim {
         }
     }
 
-    fn judge(mut self, seed: u64) -> SeedResult {
+    fn judge(mut self, seed: u64, options: Options) -> SeedResult {
         self.compare_replicas();
+        self.world.note_all_probes();
         let report = check(&self.world.history, Expectations::default());
         let operations = self
             .clients
@@ -346,7 +347,7 @@ impl Sim {
             .sum();
         let mut faults = self.nemesis.counts().clone();
         self.world.collect_counts(&mut faults);
-        let World { trace, states, history, broken, crashes, now_ns, .. } = self.world;
+        let World { trace, states, broken, crashes, now_ns, .. } = self.world;
         SeedResult {
             seed,
             trace_hash: trace.hash(),
@@ -358,8 +359,7 @@ impl Sim {
             broken,
             states,
             faults,
-            timeline: trace.timeline(400),
-            history,
+            timeline: trace.timeline(options.timeline_rows),
         }
     }
 }

@@ -45,6 +45,7 @@ states! {
     DeviceFailed => "a device failed (EIO) and its node stopped",
     DeviceHung => "a device hung and came back",
     QuarantineAtStart => "a replica was quarantined at start",
+    DamagedNodeReplaced => "a damaged node was taken out so that whole ones serve",
     CameBackWithLess => "a damaged node came back with less than it had promised",
     NodeKilled => "a node was killed",
     PowerCutOne => "one node lost power",
@@ -70,6 +71,8 @@ states! {
     DuplicateCommitted => "a duplicate was answered with the first copy's offset",
     ParkedFetchWoken => "a parked fetch was woken by records",
     PendingFailed => "pending answers failed when leadership was lost",
+    OtherTermTookIndex => "a pending answer failed because another term took its index",
+    VoteHeldBack => "a replica that had just started held its vote back",
     OldBootDropped => "a message of an older boot was dropped",
 }
 

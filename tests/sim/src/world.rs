@@ -16,12 +16,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use holdfast_base::{ClusterId, LaneId, NodeId, ReplicaId, Rng, ShardId, SplitMix64};
+use holdfast_base::{ClusterId, LaneId, NodeId, ReplicaId, Rng, ShardId, SplitMix64, Term};
 use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, Lane, LaneConfig, Outcome, Reason, Refusal, Request, Ticket,
+    Answer, Founding, Lane, LaneConfig, LaneStatus, Outcome, Reason, Refusal, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
 
@@ -95,6 +95,8 @@ pub(crate) struct World {
     names: BTreeMap<ShardId, String>,
     pub(crate) crashes: u64,
     next_value: u64,
+    /// When the newest call on a connection arrives.
+    connections: BTreeMap<(ClientId, usize), u64>,
     producer_ids: BTreeSet<i64>,
 }
 
@@ -149,6 +151,7 @@ impl World {
                     restarting: false,
                     has_failed: false,
                     is_damaged: false,
+                    promised: BTreeMap::new(),
                 }
             })
             .collect();
@@ -173,6 +176,7 @@ impl World {
             names: BTreeMap::new(),
             crashes: 0,
             next_value: 0,
+            connections: BTreeMap::new(),
             producer_ids: BTreeSet::new(),
         }
     }
@@ -212,8 +216,12 @@ impl World {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         self.tickets.insert(ticket, (client, to));
-        let delay_ns = 20_000 + self.rng.below(200_000);
-        self.after(delay_ns, Event::Call { to, ticket, request });
+        // A connection keeps the order of what is sent over it.
+        let arrival_ns = self.now_ns + 20_000 + self.rng.below(200_000);
+        let newest_ns = self.connections.entry((client, to)).or_default();
+        *newest_ns = arrival_ns.max(*newest_ns);
+        let at_ns = *newest_ns;
+        self.at(at_ns, Event::Call { to, ticket, request });
         ticket
     }
 
@@ -257,12 +265,19 @@ impl World {
     }
 
     /// What refusals tell of states reached.
-    pub(crate) fn note_refusal(&mut self, refusal: &Refusal) {
+    pub(crate) fn note_refusal(&mut self, node: usize, refusal: &Refusal, is_read: bool) {
         if refusal.outcome == Outcome::Unknown {
             self.states.reach(State::FateUnknown);
         }
         match refusal.reason {
-            Reason::NotLeader => self.states.reach(State::RefusedNotLeader),
+            Reason::NotLeader => {
+                self.states.reach(State::RefusedNotLeader);
+                let says_itself =
+                    refusal.leader.is_some_and(|hint| hint.node.0 as usize == node + 1);
+                if is_read && says_itself {
+                    self.states.reach(State::LeaseExpired);
+                }
+            }
             Reason::NoSpace => self.states.reach(State::RefusedNoSpace),
             Reason::OutOfOrderSequence => self.states.reach(State::RefusedOutOfOrder),
             _ => {}
@@ -485,6 +500,23 @@ impl World {
     }
 }
 
+/// Every replica of a node in one line.
+fn replica_line(status: &LaneStatus) -> String {
+    let mut line = String::new();
+    for replica in &status.replicas {
+        line += &format!(
+            "s{} {}term {} persisted {} last {} applied {}; ",
+            replica.shard,
+            if replica.quarantine.is_some() { "QUARANTINED " } else { "" },
+            replica.term,
+            replica.persisted,
+            replica.last,
+            replica.applied
+        );
+    }
+    line
+}
+
 /// How a node goes down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
@@ -493,14 +525,63 @@ pub(crate) enum Stop {
 }
 
 impl World {
+    /// What a lane counted since it started, before it goes.
+    fn note_probes(&mut self, place: usize) {
+        let Some(lane) = &self.nodes[place].lane else { return };
+        let (probes, driver) = (lane.probes(), lane.consensus_probes());
+        let wal = lane.status().wal;
+        for (state, times) in [
+            (State::EntryTruncated, driver.entries_truncated),
+            (State::DecidedInAnotherTerm, driver.decided_in_another_term),
+            (State::FedFromWal, driver.fed_from_wal),
+            (State::OldBootDropped, driver.old_boots_dropped),
+            (State::VoteHeldBack, driver.votes_held_back),
+            (State::TornTailCut, driver.torn_tails_cut),
+            (State::DuplicateInFlight, probes.duplicates_in_flight),
+            (State::DuplicateCommitted, probes.duplicates_committed),
+            (State::ParkedFetchWoken, probes.fetches_woken),
+            (State::PendingFailed, probes.pending_failed),
+            (State::OtherTermTookIndex, probes.other_term_took_index),
+            (State::SegmentSealed, wal.seals_written),
+            (State::CrashInRoll, u64::from(wal.segments > wal.sealed + 1)),
+        ] {
+            self.states.reach_times(state, times);
+        }
+    }
+
+    /// The last look at nodes that are still up.
+    pub(crate) fn note_all_probes(&mut self) {
+        for place in 0..NODES {
+            self.note_probes(place);
+        }
+    }
+
+    /// What the node may have told others it holds. Its term counts only where nothing is in
+    /// flight: a newer one need not be on stable media yet.
+    fn note_promises(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        let Some(lane) = &node.lane else { return };
+        let status = lane.status();
+        for replica in status.replicas.iter().filter(|replica| replica.quarantine.is_none()) {
+            let known = node.promised.get(&replica.shard).map_or(Term(0), |(term, _)| *term);
+            let term = if status.wal.in_flight == 0 { replica.term } else { known };
+            node.promised.insert(replica.shard, (term, replica.persisted));
+        }
+        let line = replica_line(&status);
+        let now_ns = self.now_ns;
+        self.trace.tell(now_ns, Some(place), || format!("had: {line}"));
+    }
+
     /// Takes a node down; its clients' connections break.
     pub(crate) fn stop(&mut self, place: usize, how: Stop) {
         let now_ns = self.now_ns;
-        let node = &mut self.nodes[place];
-        if matches!(node.power, Power::Down | Power::Out) {
+        if matches!(self.nodes[place].power, Power::Down | Power::Out) {
             return;
         }
         self.crashes += 1;
+        self.note_probes(place);
+        self.note_promises(place);
+        let node = &mut self.nodes[place];
         node.device.advance(now_ns);
         match how {
             Stop::Kill => node.device.kill(),
@@ -545,7 +626,6 @@ impl World {
                 node.power = Power::Up;
                 node.busy_until_ns = now_ns;
                 node.schedule(now_ns);
-                self.trace.tell(now_ns, Some(place), || "starts".to_owned());
                 self.look_at_start(place);
             }
             Err(error) => {
@@ -558,21 +638,54 @@ impl World {
         }
     }
 
+    /// What a node holds when it comes back, against what was on stable media when it went.
     fn look_at_start(&mut self, place: usize) {
         let Some(lane) = &self.nodes[place].lane else { return };
         let status = lane.status();
+        let now_ns = self.now_ns;
+        let line = replica_line(&status);
+        self.trace.tell(now_ns, Some(place), || format!("starts: {line}"));
+        let is_damaged = self.nodes[place].is_damaged;
+        let mut comes_with_less = false;
         for replica in status.replicas {
-            let Some(why) = replica.quarantine else { continue };
-            self.states.reach(State::QuarantineAtStart);
-            let now_ns = self.now_ns;
-            self.trace.tell(now_ns, Some(place), || format!("shard {}: {why}", replica.shard));
-            if !self.nodes[place].is_damaged {
+            if let Some(why) = replica.quarantine {
+                self.states.reach(State::QuarantineAtStart);
+                self.trace.tell(now_ns, Some(place), || format!("shard {}: {why}", replica.shard));
+                if !is_damaged {
+                    self.broken.push(format!(
+                        "needless-quarantine: n{} shard {}: {why}",
+                        place + 1,
+                        replica.shard
+                    ));
+                }
+                continue;
+            }
+            let promised = self.nodes[place].promised.get(&replica.shard).copied();
+            let Some((term, persisted)) = promised else { continue };
+            if replica.last >= persisted && replica.term >= term {
+                continue;
+            }
+            comes_with_less = true;
+            if !is_damaged {
                 self.broken.push(format!(
-                    "needless-quarantine: n{} shard {}: {why}",
+                    "durable-lost: n{} shard {} comes back in term {} with {} entries, had {} on \
+                     stable media in term {}",
                     place + 1,
-                    replica.shard
+                    replica.shard,
+                    replica.term,
+                    replica.last,
+                    persisted,
+                    term
                 ));
             }
+        }
+        if comes_with_less && is_damaged {
+            self.states.reach(State::CameBackWithLess);
+            self.trace.tell(now_ns, Some(place), || {
+                "came back with less than it had promised: kept out, as a fence would".to_owned()
+            });
+            self.stop(place, Stop::Kill);
+            self.nodes[place].power = Power::Out;
         }
     }
 
