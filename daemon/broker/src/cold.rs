@@ -20,31 +20,100 @@ use std::sync::Arc;
 #[error("{0}")]
 pub struct ColdError(pub String);
 
-/// The bytes of an extent, exactly, unchecked.
-pub type ColdRead = Pin<Box<dyn Future<Output = Result<Bytes, ColdError>> + Send>>;
+/// Where record bytes lie on the device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ColdPlace {
+    /// The WAL file.
+    pub file: Arc<str>,
+    /// Where in it.
+    pub extent: Extent,
+}
+
+/// How old an answer of a [`ColdReader`] may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Freshness {
+    /// From a cache, if it has the bytes.
+    Cached,
+    /// From the device: what the cache had did not pass its checks.
+    Device,
+}
+
+/// The bytes of each place, in order, unchecked.
+pub type ColdRead = Pin<Box<dyn Future<Output = Vec<Result<Bytes, ColdError>>> + Send>>;
 
 /// Reads extents of WAL files. The daemon runs reads where they may block.
 pub trait ColdReader: Send + Sync {
-    /// Reads `extent` of `file`.
-    fn read(&self, file: Arc<str>, extent: Extent) -> ColdRead;
+    /// Reads all `places`; answers one result for each.
+    fn read(&self, places: Vec<ColdPlace>, freshness: Freshness) -> ColdRead;
+}
+
+/// A slice on disk that an answer waits for.
+struct Missing {
+    at: usize,
+    place: ColdPlace,
+    base_offset: i64,
 }
 
 impl Broker {
     /// The bytes of a slice, from memory or checked from the device.
     pub(crate) async fn load(&self, slice: RecordSlice) -> Result<Bytes, ColdError> {
-        let (file, extent, base_offset) = match slice {
-            RecordSlice::Cached(bytes) => return Ok(bytes),
-            RecordSlice::OnDisk { file, extent, base_offset } => (file, extent, base_offset),
+        let mut loaded = self.load_all(vec![slice]).await;
+        loaded.pop().unwrap_or_else(|| Err(ColdError("nothing was read".to_owned())))
+    }
+
+    /// The bytes of every slice, in order; all that are not in memory are read in one go.
+    pub(crate) async fn load_all(&self, slices: Vec<RecordSlice>) -> Vec<Result<Bytes, ColdError>> {
+        let not_read = || Err(ColdError("not read".to_owned()));
+        let mut loaded = Vec::with_capacity(slices.len());
+        let mut missing = Vec::new();
+        for (at, slice) in slices.into_iter().enumerate() {
+            match slice {
+                RecordSlice::Cached(bytes) => loaded.push(Ok(bytes)),
+                RecordSlice::OnDisk { file, extent, base_offset } => {
+                    missing.push(Missing { at, place: ColdPlace { file, extent }, base_offset });
+                    loaded.push(not_read());
+                }
+            }
+        }
+        for freshness in [Freshness::Cached, Freshness::Device] {
+            if missing.is_empty() {
+                break;
+            }
+            missing = self.read_missing(missing, freshness, &mut loaded).await;
+        }
+        loaded
+    }
+
+    /// Fills in what can be read and is right; returns the rest.
+    async fn read_missing(
+        &self,
+        missing: Vec<Missing>,
+        freshness: Freshness,
+        loaded: &mut [Result<Bytes, ColdError>],
+    ) -> Vec<Missing> {
+        let Ok(permit) = self.cold_permits.acquire().await else {
+            return Vec::new(); // the node is stopping
         };
-        let permit = self.cold_permits.acquire().await;
-        let permit = permit.map_err(|_| ColdError("the node is stopping".to_owned()))?;
-        let read = self.cold.read(Arc::clone(&file), extent).await;
+        let places = missing.iter().map(|missing| missing.place.clone()).collect();
+        let read = self.cold.read(places, freshness).await;
         drop(permit);
-        let bytes = read?;
-        check_batches(&bytes, base_offset).map_err(|what| {
-            ColdError(format!("{file} at {} (+{} bytes): {what}", extent.offset, extent.len_bytes))
-        })?;
-        Ok(bytes)
+        let mut wrong = Vec::new();
+        for (missing, bytes) in missing.into_iter().zip(read) {
+            let checked = bytes.and_then(|bytes| {
+                check_batches(&bytes, missing.base_offset).map_err(|what| {
+                    let ColdPlace { file, extent } = &missing.place;
+                    let (offset, len_bytes) = (extent.offset, extent.len_bytes);
+                    ColdError(format!("{file} at {offset} (+{len_bytes} bytes): {what}"))
+                })?;
+                Ok(bytes)
+            });
+            let failed = checked.is_err();
+            loaded[missing.at] = checked;
+            if failed {
+                wrong.push(missing);
+            }
+        }
+        wrong
     }
 }
 

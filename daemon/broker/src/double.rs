@@ -2,7 +2,7 @@
 //! that stands still, and a cluster of one node with two topics.
 
 use crate::broker::{Broker, BrokerParts};
-use crate::cold::{ColdError, ColdRead, ColdReader};
+use crate::cold::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
 use crate::context::{Context, Endpoint};
 use crate::lane_client::{LaneClient, PendingAnswer};
 use crate::settings::Settings;
@@ -65,13 +65,17 @@ impl LaneClient for ScriptedLane {
 pub(crate) struct MapDevice(pub(crate) Mutex<BTreeMap<String, Bytes>>);
 
 impl ColdReader for MapDevice {
-    fn read(&self, file: Arc<str>, extent: Extent) -> ColdRead {
-        let start = usize::try_from(extent.offset).expect("small");
-        let end = start + usize::try_from(extent.len_bytes).expect("small");
+    fn read(&self, places: Vec<ColdPlace>, _freshness: Freshness) -> ColdRead {
         let files = self.0.lock().expect("no panic");
-        let found = files.get(&*file).filter(|bytes| end <= bytes.len());
-        let read = found.map(|bytes| bytes.slice(start..end));
-        Box::pin(std::future::ready(read.ok_or_else(|| ColdError("recycled".to_owned()))))
+        let read = |place: ColdPlace| {
+            let start = usize::try_from(place.extent.offset).expect("small");
+            let end = start + usize::try_from(place.extent.len_bytes).expect("small");
+            let found = files.get(&*place.file).filter(|bytes| end <= bytes.len());
+            found
+                .map(|bytes| bytes.slice(start..end))
+                .ok_or_else(|| ColdError("recycled".to_owned()))
+        };
+        Box::pin(std::future::ready(places.into_iter().map(read).collect()))
     }
 }
 

@@ -29,7 +29,6 @@ use kafka_protocol::messages::fetch_request::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// From here topics are named by id.
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
@@ -81,25 +80,7 @@ pub(crate) async fn handle(
         .any(|wanted| matches!(wanted.part, Part::Refused(_)));
     let mut found =
         if asked.is_empty() { Vec::new() } else { find(&broker, &request, asked, refused).await };
-    // Move the slices out first, so that all cold ones are read at the same time.
-    let mut loads = JoinSet::new();
-    for (at, outcome) in found.iter_mut().enumerate() {
-        let Some(Ok(partition)) = outcome else { continue };
-        let slices = std::mem::take(&mut partition.records);
-        if slices.iter().all(|slice| matches!(slice, RecordSlice::Cached(_))) {
-            partition.records = slices;
-            continue;
-        }
-        let broker = Arc::clone(&broker);
-        loads.spawn(async move { (at, load_prefix(&broker, slices).await) });
-    }
-    while let Some(loaded) = loads.join_next().await {
-        let Ok((at, loaded)) = loaded else { continue };
-        match (loaded, &mut found[at]) {
-            (Some(slices), Some(Ok(partition))) => partition.records = slices,
-            (_, outcome) => *outcome = None,
-        }
-    }
+    load_cold(&broker, &mut found).await;
     write_answer(&broker, &context, topics, found, version)
 }
 
@@ -169,19 +150,41 @@ async fn find(
     }
 }
 
-/// Slices up to the first that cannot be read; `None` if that is the first one.
-async fn load_prefix(broker: &Broker, slices: Vec<RecordSlice>) -> Option<Vec<RecordSlice>> {
-    let mut loaded = Vec::with_capacity(slices.len());
-    for slice in slices {
-        match broker.load(slice).await {
-            Ok(bytes) => loaded.push(RecordSlice::Cached(bytes)),
-            Err(error) => {
-                tracing::warn!(%error, "records cannot be read from the write-ahead log");
-                break;
-            }
+/// Reads what is not in memory, over all partitions in one go. A partition keeps its slices up to
+/// the first that cannot be read; if that is the first one, it becomes `None`.
+async fn load_cold(broker: &Broker, found: &mut [Option<Result<FetchedPartition, Refusal>>]) {
+    let is_cold = |slice: &RecordSlice| matches!(slice, RecordSlice::OnDisk { .. });
+    let mut owners = Vec::new();
+    let mut slices = Vec::new();
+    for (at, outcome) in found.iter_mut().enumerate() {
+        let Some(Ok(partition)) = outcome else { continue };
+        if partition.records.iter().any(is_cold) {
+            owners.push((at, partition.records.len()));
+            slices.append(&mut partition.records);
         }
     }
-    (!loaded.is_empty()).then_some(loaded)
+    if slices.is_empty() {
+        return;
+    }
+    let mut loaded = broker.load_all(slices).await.into_iter();
+    for (at, count) in owners {
+        let mut records = Vec::with_capacity(count);
+        let mut whole = true;
+        for result in loaded.by_ref().take(count) {
+            match result {
+                Ok(bytes) if whole => records.push(RecordSlice::Cached(bytes)),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "records cannot be read from the write-ahead log");
+                    whole = false;
+                }
+            }
+        }
+        match &mut found[at] {
+            Some(Ok(partition)) if !records.is_empty() => partition.records = records,
+            outcome => *outcome = None,
+        }
+    }
 }
 
 /// Kafka's code for a refusal: the only codes this API answers, all known to Java's consumer.

@@ -41,7 +41,7 @@ mod double;
 
 pub use answer::{Reply, ReplyFuture};
 pub use broker::{Broker, BrokerParts};
-pub use cold::{ColdError, ColdRead, ColdReader};
+pub use cold::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
 pub use context::{Context, Endpoint};
 pub use lane_client::{LaneClient, PendingAnswer};
 pub use settings::Settings;

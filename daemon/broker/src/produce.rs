@@ -263,7 +263,7 @@ fn refused_by_lane(refusal: &Refusal, version: i16) -> Failure {
             (E::InvalidProducerEpoch, "a producer with a newer epoch is known")
         }
         Reason::DuplicateSequence => {
-            (E::OutOfOrderSequenceNumber, "the batch is older than the last five of its producer")
+            (E::DuplicateSequenceNumber, "the batch is older than the last five of its producer")
         }
         Reason::TooLarge => (E::MessageTooLarge, "the batch exceeds max.message.bytes"),
         Reason::InvalidTimestamp => {

@@ -60,6 +60,7 @@ error_codes! {
         InvalidTimestamp = 32,
         UnsupportedForMessageFormat = 43,
         OutOfOrderSequenceNumber = 45,
+        DuplicateSequenceNumber = 46,
         InvalidProducerEpoch = 47,
         TransactionalIdAuthorizationFailed = 53,
         KafkaStorageError = 56,

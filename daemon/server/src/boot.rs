@@ -95,7 +95,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let broker = Arc::new(Broker::new(BrokerParts {
         node: identity.node,
         lane: Arc::new(door.clone()),
-        cold: Arc::new(SegmentColdReader::new(reader)),
+        cold: Arc::new(SegmentColdReader::new(reader, identity.segment_bytes)),
         clock: Arc::new(KernelClock),
         settings: Settings::default(),
     }));

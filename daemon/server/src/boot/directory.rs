@@ -86,6 +86,9 @@ pub fn open(path: &Path, segment_bytes: u64) -> Result<DataDirectory, Report> {
     let identity = match read_identity(path) {
         Ok(text) => parse(&text).ok_or_else(|| foreign(path, "its identity file is not ours"))?,
         Err(error) if error.kind() == ErrorKind::NotFound => found(path, segment_bytes)?,
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(foreign(path, "its identity file is not text"));
+        }
         Err(error) => return Err(denied(path, "read", &error)),
     };
     let lane = path.join(LANE_DIRECTORY);

@@ -57,7 +57,8 @@ fn a_foreign_directory_is_refused_and_left_as_it_is() {
 
 #[test]
 fn an_identity_that_is_not_ours_is_foreign() {
-    for text in ["", "holdfast 2\n", "holdfast 1\ncluster zz\n", "\u{0}\u{1}"] {
+    let texts = [&b""[..], b"holdfast 2\n", b"holdfast 1\ncluster zz\n", b"\0\x01", b"\xff\xfe"];
+    for text in texts {
         let scratch = Scratch::new();
         fs::write(scratch.0.join(IDENTITY_FILE), text).expect("written");
         let report = open(&scratch.0, SEGMENT).expect_err("foreign");
