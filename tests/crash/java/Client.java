@@ -1,3 +1,4 @@
+import java.io.IOException;
 import java.io.PrintStream;
 import java.io.FileOutputStream;
 import java.io.FileDescriptor;
@@ -63,10 +64,11 @@ public final class Client {
         }
     }
 
-    private static void produce(Map<String, String> options) throws InterruptedException {
+    private static void produce(Map<String, String> options) throws InterruptedException, IOException {
         int partitions = Integer.parseInt(options.get("partitions"));
         int records = Integer.parseInt(options.get("records"));
         int window = Integer.parseInt(options.get("window"));
+        int rate = Integer.parseInt(options.get("rate"));
         int size = Integer.parseInt(options.get("size"));
         boolean idempotent = Boolean.parseBoolean(options.get("idempotent"));
         String topic = options.get("topic");
@@ -89,20 +91,25 @@ public final class Client {
         Semaphore room = new Semaphore(window);
         ByteArraySerializer bytes = new ByteArraySerializer();
         try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(settings, bytes, bytes)) {
+            producer.partitionsFor(topic);
+            say("ready", true);
+            System.in.read();
+            long begun = System.nanoTime();
             long first = Long.parseLong(options.get("first"));
             long last = first + 2L * records;
             long value = first;
             while (acked.get() < records && value < last) {
                 room.acquire();
-                if (acked.get() + window - 1 - room.availablePermits() >= records) {
-                    // Enough are on their way; one that fails makes room for another.
+                boolean isDue = value - first <= (System.nanoTime() - begun) / 1e9 * rate;
+                if (!isDue || acked.get() + window - 1 - room.availablePermits() >= records) {
+                    // Too early, or enough are on their way (one that fails makes room again).
                     room.release();
                     Thread.sleep(1);
                     continue;
                 }
                 long sent = value++;
                 int partition = (int) (sent % partitions);
-                say("invoke " + sent + " " + partition, false);
+                say("invoke " + sent + " " + partition, true);
                 producer.send(
                         new ProducerRecord<>(topic, partition, null, payload(sent, size)),
                         (metadata, error) -> {

@@ -1,7 +1,8 @@
 """A stock librdkafka client that tells what it does, one line per event, on standard output.
 
     topic    makes a topic
-    produce  invoke VALUE PARTITION | ok VALUE PARTITION OFFSET | info VALUE PARTITION WHY | done
+    produce  ready (then waits for a line on standard input), and then, for each record,
+             invoke VALUE PARTITION | ok VALUE PARTITION OFFSET | info VALUE PARTITION WHY | done
     read     start PARTITION LOG_START HIGH_WATERMARK | record PARTITION OFFSET VALUE | done
 
 An invoke line is written before the record is handed to the library, in the thread that also
@@ -51,6 +52,7 @@ def produce(options):
     records = int(options["records"])
     window = int(options["window"])
     size = int(options["size"])
+    rate = int(options["rate"])
     topic = options["topic"]
     idempotent = options["idempotent"] == "true"
     producer = Producer(
@@ -83,10 +85,16 @@ def produce(options):
 
         return tell
 
-    value = int(options["first"])
+    producer.list_topics(topic, 60)
+    say("ready")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    first = value = int(options["first"])
     last = value + 2 * records
+    begun = time.monotonic()
     while acked < records and value < last:
-        while open_records < window and acked + open_records < records and value < last:
+        due = min(last, first + 1 + int((time.monotonic() - begun) * rate))
+        while open_records < window and acked + open_records < records and value < due:
             partition = value % partitions
             digits = f"{value:0{VALUE_DIGITS}d}".encode()
             payload = (digits * (size // VALUE_DIGITS + 1))[:size]
@@ -96,10 +104,9 @@ def produce(options):
             value += 1
             if value % 50 == 0:
                 break
-        producer.poll(0.0 if open_records < window else 0.005)
+        may_send = open_records < window and acked + open_records < records and value < due
+        producer.poll(0.0 if may_send else 0.002)
         sys.stdout.flush()
-        if acked + open_records >= records:
-            producer.poll(0.005)
     producer.flush(DELIVERY_TIMEOUT_MS / 1000)
     say("done")
 

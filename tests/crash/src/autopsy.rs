@@ -8,7 +8,7 @@
 //!
 //! | found | the kill fell |
 //! | --- | --- |
-//! | frames that no later one says are durable | before their durability was published: their acknowledgements were out, under way or not yet due |
+//! | frames with entries that no later one says are durable | before their durability was published: their acknowledgements were out, under way or not yet due |
 //! | a header whose frame is not whole | into the write of that frame |
 //! | other bytes behind the last frame | into a write whose first block did not land |
 //! | one of a new segment's two headers; no frame in the newest segment; the one before without a seal | into the change of segments |
@@ -19,7 +19,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 
@@ -36,6 +37,8 @@ const ROW_BYTES: usize = 56;
 const FRAME_FIXED_BYTES: usize = 160;
 const ENTRY_HEAD_BYTES: usize = 32;
 const LOCATOR_BYTES: usize = 52;
+/// Enough to hold records whose acknowledgement has arrived.
+const FRAMES_FORGOTTEN: usize = 50;
 const STAMP_BYTES: usize = 64;
 const STAMP_CHECKSUM: usize = 60;
 
@@ -59,13 +62,17 @@ pub(crate) struct Autopsy {
     segment_bytes: usize,
     /// Where the whole frames of the newest segment end.
     end: usize,
-    /// Whole frames that no frame calls durable.
-    unpublished: u64,
+    /// Whole frames with something in them that no frame calls durable. (The frame that says so
+    /// last is empty, and nobody says it of that one.)
+    unpublished: usize,
     tail: Tail,
     /// A header copy of the newest segment is missing.
     half_header: bool,
     /// The segment before the newest has no valid seal; and whether bytes of one are there.
     unsealed_before: Option<bool>,
+    /// The newest segment's file, and where its whole frames begin.
+    file: PathBuf,
+    frames: Vec<usize>,
     /// By topic and partition: one more than the last offset in the log.
     ends: BTreeMap<(TopicId, i32), i64>,
 }
@@ -84,6 +91,18 @@ impl Autopsy {
         new.map(|(_, end)| end.unsigned_abs()).sum()
     }
 
+    /// Plants what a log that acknowledges before it has flushed would leave behind: the last
+    /// frames become zeros. Says how many.
+    pub(crate) fn forget_last_frames(&self) -> Result<usize> {
+        let broken = |error: std::io::Error| format!("{}: {error}", self.file.display());
+        let from = self.frames.len().saturating_sub(FRAMES_FORGOTTEN);
+        let start = self.frames.get(from).copied().unwrap_or(self.end);
+        let file = fs::OpenOptions::new().write(true).open(&self.file).map_err(broken)?;
+        file.write_all_at(&vec![0; self.end - start], start as u64).map_err(broken)?;
+        file.sync_all().map_err(broken)?;
+        Ok(self.frames.len() - from)
+    }
+
     /// Where the kill fell, for people.
     pub(crate) fn state(&self) -> String {
         let mut parts = Vec::new();
@@ -99,7 +118,9 @@ impl Autopsy {
             parts.push("no frame in the new segment yet".to_owned());
         }
         match self.tail {
-            Tail::Clean if self.unpublished == 0 => parts.push("idle, all published".to_owned()),
+            Tail::Clean if self.unpublished == 0 => {
+                parts.push("idle, everything published".to_owned())
+            }
             Tail::Clean => {}
             Tail::TornFrame { written_bytes, of_bytes } => {
                 parts.push(format!("frame torn, {written_bytes} of {of_bytes} bytes written"));
@@ -118,6 +139,7 @@ impl Autopsy {
 }
 
 struct Segment {
+    file: PathBuf,
     bytes: Vec<u8>,
     number: u64,
     previous: u64,
@@ -134,7 +156,8 @@ pub(crate) fn of(directory: &Path) -> Result<Autopsy> {
     for entry in fs::read_dir(directory).map_err(broken)? {
         let path = entry.map_err(broken)?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".segment-"))
-            && let Some(segment) = segment(fs::read(&path).map_err(broken)?)
+            && let bytes = fs::read(&path).map_err(broken)?
+            && let Some(segment) = segment(path, bytes)
         {
             segments.insert(segment.number, segment);
         }
@@ -160,32 +183,36 @@ fn examine(chain: &[Segment]) -> Option<Autopsy> {
         segment_bytes: newest.bytes.len(),
         end: DATA_START,
         unpublished: 0,
+        file: newest.file.clone(),
+        frames: Vec::new(),
         tail: Tail::Clean,
         half_header: newest.half_header,
         unsealed_before: None,
         ends: BTreeMap::new(),
     };
-    let (mut last, mut durable) = (0, 0);
+    let mut durable = 0;
+    let mut with_content = Vec::new();
     for (place, segment) in chain.iter().enumerate() {
         let limit = chain.get(place + 1).map_or(segment.bytes.len(), |next| next.previous_end);
         let mut at = DATA_START;
         let (mut frame_chain, mut position) = (segment.chain, segment.position);
+        found.frames.clear();
         while at < limit
             && let Some(frame) = frame(segment, at, frame_chain, position)
         {
             count_entries(&segment.bytes[at..at + frame.bytes], &mut found)?;
-            (last, durable) = (frame.number, frame.durable);
+            durable = durable.max(frame.durable);
+            if frame.rows > 0 {
+                with_content.push(frame.number);
+            }
+            found.frames.push(at);
             frame_chain = frame.checksum;
             position += frame.bytes as u64;
             at += frame.bytes;
         }
         found.end = at;
     }
-    found.unpublished = last - durable.min(last);
-    // Frame numbers start anew with each boot: what an older boot left was settled at its start.
-    if durable >> 40 != last >> 40 {
-        found.unpublished = last & ((1 << 40) - 1);
-    }
+    found.unpublished = with_content.iter().filter(|number| **number > durable).count();
     found.tail = tail(newest, found.end);
     if let [.., before, newest] = chain {
         found.unsealed_before =
@@ -194,7 +221,7 @@ fn examine(chain: &[Segment]) -> Option<Autopsy> {
     Some(found)
 }
 
-fn segment(bytes: Vec<u8>) -> Option<Segment> {
+fn segment(file: PathBuf, bytes: Vec<u8>) -> Option<Segment> {
     let valid = |at: usize| {
         let copy = bytes.get(at..at + COPY_BYTES)?;
         is_whole(copy, b"HFWALSEG", u32_at(copy, 56) as usize).then_some(at)
@@ -202,6 +229,7 @@ fn segment(bytes: Vec<u8>) -> Option<Segment> {
     let copies = [valid(0), valid(COPY_BYTES)];
     let at = copies.into_iter().flatten().next()?;
     Some(Segment {
+        file,
         number: u64_at(&bytes, at + 40),
         previous: u64_at(&bytes, at + 96),
         previous_end: usize::try_from(u64_at(&bytes, at + 104)).ok()?,
@@ -214,6 +242,7 @@ fn segment(bytes: Vec<u8>) -> Option<Segment> {
 
 struct Frame {
     number: u64,
+    rows: u32,
     durable: u64,
     bytes: usize,
     checksum: u32,
@@ -240,6 +269,7 @@ fn frame(segment: &Segment, at: usize, chain: u32, position: u64) -> Option<Fram
     ];
     sums.iter().all(|(found, told)| found == told).then(|| Frame {
         number: u64_at(rest, 72),
+        rows: u32_at(rest, 100),
         durable: u64_at(rest, 88),
         bytes,
         checksum: u32_at(rest, STAMP_CHECKSUM),

@@ -1,7 +1,7 @@
 //! The stock clients: two small programs around two libraries, started as processes.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -139,6 +139,7 @@ impl Tools {
             format!("idempotent={}", plan.idempotent),
             format!("linger_ms={}", plan.linger_ms),
             format!("window={}", plan.window),
+            format!("rate={}", plan.rate),
             format!("size={}", plan.record_bytes),
             format!("first={}", plan.first_value),
             format!("records={}", plan.records),
@@ -190,7 +191,7 @@ impl Client {
         recorder: &Arc<Recorder>,
         log: &Path,
     ) -> Result<Client> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(open_log(log)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(open_log(log)?);
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", library.name()))?;
         let out = child.stdout.take();
         let process = speaker.process;
@@ -203,6 +204,22 @@ impl Client {
         });
         let recorder = Arc::clone(recorder);
         Ok(Client { child, lines: Some(lines), process, name: library.name(), recorder })
+    }
+
+    /// Lets a producer that is ready begin.
+    pub(crate) fn go(&mut self) -> Result<()> {
+        let input = self.child.stdin.take().ok_or("a client begins once")?;
+        (&input).write_all(b"go\n").map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("kill {signal}: {status}")),
+            Err(error) => Err(format!("kill: {error}")),
+        }
     }
 
     /// Whether it has ended, well or not.

@@ -10,7 +10,7 @@
 //! | doubled | further offsets that hold a value; a fault for idempotent producers |
 //! | out of order | acknowledged at or below the offset of one sent earlier to that partition |
 //!
-//! Invariant: a round whose producers fell short, or that was read by fewer than both readers, is
+//! Invariant: both count the same acknowledgements, or the checker was told of no promise; a round whose producers fell short, or that was read by fewer than both readers, is
 //! no round that passed.
 
 #[cfg(test)]
@@ -62,6 +62,10 @@ impl Verdict {
             return Some(format!("the checker is content, yet process {process}: {count:?}"));
         }
         let acked: u64 = self.counts.values().map(|count| count.acked).sum();
+        if acked != self.report.counts.acked {
+            let seen = self.report.counts.acked;
+            return Some(format!("{acked} records were acknowledged, the checker saw {seen}"));
+        }
         if acked < acked_min {
             return Some(format!("{acked} records were acknowledged, {acked_min} were asked for"));
         }

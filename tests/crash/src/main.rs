@@ -30,10 +30,11 @@ mod node;
 mod plan;
 mod recorder;
 mod round;
+mod segment_watch;
 mod table;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -61,7 +62,7 @@ struct Arguments {
     /// The holdfastd binary.
     #[arg(long, env = "HOLDFASTD")]
     holdfastd: PathBuf,
-    /// Directory for data, histories and logs; emptied.
+    /// Directory for data, histories and logs; those of an earlier run are removed.
     #[arg(long, default_value = "target/crash")]
     work: PathBuf,
     /// Directory of Kafka's jars (kafka-clients and what it needs).
@@ -79,6 +80,10 @@ struct Arguments {
     /// Size of the log.
     #[arg(long, default_value = "512MiB")]
     wal_size: String,
+    /// Tests the test: after each kill the last frames of the log are overwritten with zeros, as
+    /// if they had been acknowledged without a flush. Every round must fail.
+    #[arg(long)]
+    plant_lost_frames: bool,
     /// Leaves data and histories of rounds that passed, too.
     #[arg(long)]
     keep: bool,
@@ -103,9 +108,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
         "seed {seed}; {} rounds, {} acknowledged records each, {} rounds on a data directory",
         arguments.rounds, arguments.records, ROUNDS_PER_CLUSTER
     );
-    let _ = fs::remove_dir_all(&arguments.work);
     fs::create_dir_all(&arguments.work)
         .map_err(|error| format!("{}: {error}", arguments.work.display()))?;
+    remove_older(&arguments.work);
     let tools = Tools::prepare(&arguments.work, &arguments.kafka_libs, &arguments.librdkafka)?;
     let mut rng = SplitMix64::new(seed);
     let mut cluster: Option<Cluster> = None;
@@ -156,4 +161,16 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let failed = failures.len();
     println!("{} passed, {failed} failed", arguments.rounds as usize - failed);
     Ok(failed == 0)
+}
+
+/// Only what bears our names: the directory is the caller's.
+fn remove_older(work: &Path) {
+    for entry in fs::read_dir(work).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix("cluster-").map(str::parse::<u32>);
+        if name == "clients" || matches!(number, Some(Ok(_))) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Producing {
     pub(crate) linger_ms: u64,
     /// Most records without an answer.
     pub(crate) window: u64,
+    /// Most records it sends in a second.
+    pub(crate) rate: u64,
     /// Bytes of a record.
     pub(crate) record_bytes: u64,
     /// Its first value; values are unique over all rounds.
@@ -84,13 +86,26 @@ pub(crate) struct Producing {
     pub(crate) records: u32,
 }
 
+/// What a kill aims at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WaitFor {
+    /// Whatever the moment brings.
+    Nothing,
+    /// The log goes over into another segment (or a producer ends before that).
+    SegmentRoll,
+    /// Both producers are stopped, with records on their way, until long after the log has
+    /// published what is durable; they go on when the daemon is gone.
+    Quiet,
+}
+
 /// When the daemon is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct KillMoment {
-    /// Not before so many acknowledgements, and not before each producer has one.
+    /// Not before one of the producers has so many acknowledgements, and each of them
+    /// [`ACKED_EACH_MIN`].
     pub(crate) acked_min: u64,
-    /// Then, if set, not before the log goes over into another segment (or the wait is too long).
-    pub(crate) at_segment_roll: bool,
+    /// Then not before this.
+    pub(crate) wait_for: WaitFor,
     /// And this much later.
     pub(crate) delay: Duration,
 }
@@ -108,10 +123,21 @@ pub(crate) struct Plan {
     pub(crate) kill: KillMoment,
 }
 
+/// Before it has so many acknowledgements a producer has hardly begun.
+pub(crate) const ACKED_EACH_MIN: u64 = 100;
 /// Values of different producers are this far apart.
 const VALUES_PER_PRODUCER: u64 = 10_000_000;
-/// Every third round waits for the end of a segment.
-const ROUNDS_PER_ROLL: u32 = 3;
+/// One round of three waits for the end of a segment, and one of six for quiet.
+const AIMS: [WaitFor; 6] = [
+    WaitFor::Nothing,
+    WaitFor::SegmentRoll,
+    WaitFor::Nothing,
+    WaitFor::Quiet,
+    WaitFor::SegmentRoll,
+    WaitFor::Nothing,
+];
+/// The log publishes what is durable within 100 ms of the last frame.
+const QUIET: Duration = Duration::from_millis(300);
 
 impl Plan {
     /// The plan of `round`: `records` acknowledged records at least, shared by both producers.
@@ -128,17 +154,22 @@ impl Plan {
                 idempotent: mode == 2,
                 linger_ms: [0, 1, 5][rng.below(3) as usize],
                 window: [50, 500, 4_000][rng.below(3) as usize],
+                rate: [4_000, 8_000, 16_000][rng.below(3) as usize],
                 record_bytes: 200 + rng.below(1_000),
                 first_value: (2 * u64::from(round) + place as u64) * VALUES_PER_PRODUCER,
                 records: records.div_ceil(2),
             }
         });
-        let acked_min = u64::from(records) / 10 + rng.below(u64::from(records) / 2);
-        let kill = KillMoment {
-            acked_min,
-            at_segment_roll: round % ROUNDS_PER_ROLL == 2,
-            delay: Duration::from_micros(rng.below(20_000)),
+        let wait_for = AIMS[turn as usize % AIMS.len()];
+        let each = u64::from(records.div_ceil(2));
+        // A roll is waited for from early on, and over within a millisecond.
+        let (earliest, spread, delay) = match wait_for {
+            WaitFor::Nothing => (each / 10, each / 2, Duration::from_micros(rng.below(20_000))),
+            WaitFor::SegmentRoll => (each / 20, 1, Duration::from_micros(rng.below(400))),
+            WaitFor::Quiet => (each / 10, each / 2, QUIET),
         };
+        let acked_min = earliest + rng.below(spread.max(1));
+        let kill = KillMoment { acked_min, wait_for, delay };
         Plan { round, partitions: 3 + rng.below(4) as u32, producers, kill }
     }
 
@@ -171,7 +202,7 @@ mod tests {
             assert!(plan.partitions >= 3);
             assert!(plan.producers.iter().all(|one| !one.idempotent || one.acks == "all"));
             let records: u64 = plan.producers.iter().map(|one| u64::from(one.records)).sum();
-            assert!(records >= 50_000 && plan.kill.acked_min < records * 3 / 5);
+            assert!(records >= 50_000 && plan.kill.acked_min <= records * 3 / 10);
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! | line | event |
 //! | --- | --- |
+//! | `ready` | none: the client waits for the word to begin |
 //! | `invoke VALUE PARTITION` | send invoked |
 //! | `ok VALUE PARTITION OFFSET` | send acknowledged |
 //! | `info VALUE PARTITION WHY` | nobody knows |
@@ -48,6 +49,8 @@ pub(crate) struct Tally {
     pub(crate) acked: u64,
     /// Records nobody knows about.
     pub(crate) unknown: u64,
+    /// Whether it waits to begin, or has begun.
+    pub(crate) ready: bool,
     /// Whether it ended by itself.
     pub(crate) done: bool,
 }
@@ -169,6 +172,7 @@ impl Inner {
                 let value = if value == "damaged" { DAMAGED } else { value.parse().ok()? };
                 self.readings.get_mut(&(speaker.process, partition))?.records.push((offset, value));
             }
+            "ready" => self.tallies.entry(speaker.process).or_default().ready = true,
             "done" => {
                 self.end_reads(speaker);
                 self.tallies.entry(speaker.process).or_default().done = true;

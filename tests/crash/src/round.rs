@@ -14,8 +14,9 @@ use crate::clients::{Client, Tools};
 use crate::clock::{monotonic_ns, nap};
 use crate::judge::judge;
 use crate::node::{Node, Settings, free_address};
-use crate::plan::{Library, Plan};
-use crate::recorder::{Recorder, Speaker};
+use crate::plan::{ACKED_EACH_MIN, Library, Plan, WaitFor};
+use crate::recorder::{Recorder, Speaker, Tally};
+use crate::segment_watch::SegmentWatch;
 use crate::table::Row;
 use crate::{Arguments, Result};
 
@@ -25,8 +26,6 @@ const KILL_WAIT_NS: u64 = 120_000_000_000;
 const FINISH_WAIT_NS: u64 = 240_000_000_000;
 /// A reader gives up before this by itself.
 const READ_WAIT_NS: u64 = 180_000_000_000;
-/// A kill that should hit the end of a segment waits no longer for one.
-const ROLL_WAIT_NS: u64 = 20_000_000_000;
 /// The two libraries.
 const READERS: [Library; 2] = [Library::Librdkafka, Library::Java];
 /// The daemon's directory of the only lane.
@@ -39,6 +38,8 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     node: Option<Node>,
     address: SocketAddr,
+    /// See [`Arguments::plant_lost_frames`].
+    forget: bool,
     /// Topics of the log at the autopsies so far.
     topics_seen: Vec<autopsy::TopicId>,
     /// Rounds to be read once more at the end: topic, partitions, history.
@@ -80,6 +81,7 @@ impl Cluster {
             directory,
             node: None,
             address,
+            forget: arguments.plant_lost_frames,
             topics_seen: Vec::new(),
             done: Vec::new(),
         })
@@ -107,9 +109,16 @@ impl Cluster {
         let told = [0, 1].map(|place: usize| recorder.tally(producers[place].process));
         let node = self.node.take().ok_or("no node runs")?;
         node.kill()?;
+        if plan.kill.wait_for == WaitFor::Quiet {
+            producers.iter().try_for_each(|producer| producer.signal("-CONT"))?;
+        }
         recorder.note("kill -9".to_owned());
         let found = autopsy::of(&self.settings.data.join(LANE_DIRECTORY))?;
         recorder.note(found.to_string());
+        if self.forget {
+            let frames = found.forget_last_frames()?;
+            println!("planted: the last {frames} frames of the log are zeros now");
+        }
         let node = Node::start(&self.settings)?;
         let start_ms = node.start_ms;
         recorder.note(format!("restarted after {start_ms:.0} ms"));
@@ -126,10 +135,14 @@ impl Cluster {
 
         let verdict = judge(&history);
         let asked: u64 = plan.producers.iter().map(|one| u64::from(one.records)).sum();
-        let fault = verdict.fault(asked, READERS.len());
         let whole_unacked = found.records_of_new_topics(&self.topics_seen) as i64
             - told.iter().map(|tally| tally.acked as i64).sum::<i64>();
         self.topics_seen = found.topics();
+        let fault = if whole_unacked < 0 {
+            Some(format!("at the kill the log lacked {} acknowledged records", -whole_unacked))
+        } else {
+            verdict.fault(asked, READERS.len())
+        };
         let rows =
             plan.producers.iter().zip(1..).zip(told).map(|((producer, process), told)| Row {
                 round: plan.round,
@@ -170,35 +183,63 @@ impl Cluster {
         plan.producers.iter().zip(1..).map(start).collect()
     }
 
-    /// Returns when it is time.
+    /// Lets both producers begin together and returns when it is time to kill.
     fn wait_for_kill(
         &mut self,
         plan: &Plan,
         recorder: &Recorder,
         producers: &mut [Client],
     ) -> Result<()> {
+        self.wait_until(recorder, producers, |tallies| tallies.iter().all(|tally| tally.ready))?;
+        for producer in producers.iter_mut() {
+            producer.go()?;
+        }
+        self.wait_until(recorder, producers, |tallies| {
+            tallies.iter().any(|tally| tally.acked >= plan.kill.acked_min)
+                && tallies.iter().all(|tally| tally.acked >= ACKED_EACH_MIN)
+        })?;
+        match plan.kill.wait_for {
+            WaitFor::Nothing => {}
+            WaitFor::SegmentRoll => {
+                let mut watch = SegmentWatch::start(&self.settings.data.join(LANE_DIRECTORY));
+                self.wait_until(recorder, producers, |tallies| {
+                    watch.has_rolled() || tallies.iter().any(|tally| tally.done)
+                })?;
+            }
+            WaitFor::Quiet => {
+                producers.iter().try_for_each(|producer| producer.signal("-STOP"))?;
+            }
+        }
+        nap(plan.kill.delay);
+        Ok(())
+    }
+
+    /// Asks `is_time` until it says so.
+    fn wait_until(
+        &mut self,
+        recorder: &Recorder,
+        producers: &mut [Client],
+        mut is_time: impl FnMut(&[Tally]) -> bool,
+    ) -> Result<()> {
         let by_ns = monotonic_ns() + KILL_WAIT_NS;
         loop {
             let tallies: Vec<_> = producers.iter().map(|one| recorder.tally(one.process)).collect();
-            let acked: u64 = tallies.iter().map(|tally| tally.acked).sum();
-            if acked >= plan.kill.acked_min && tallies.iter().all(|tally| tally.acked > 0) {
-                break;
+            if is_time(&tallies) {
+                return Ok(());
             }
             if !self.node.as_mut().is_some_and(Node::is_running) {
                 return Err("holdfastd ended by itself".to_owned());
             }
             for (producer, tally) in producers.iter_mut().zip(&tallies) {
-                if producer.has_ended() && !tally.done {
+                if producer.has_ended() && !recorder.tally(producer.process).done {
                     return Err(format!("a producer ended before the kill: {tally:?}"));
                 }
             }
             if monotonic_ns() > by_ns {
                 return Err(format!("the kill's moment did not come: {tallies:?}"));
             }
-            nap(Duration::from_micros(500));
+            nap(Duration::from_micros(50));
         }
-        nap(plan.kill.delay);
-        Ok(())
     }
 
     /// Both libraries read `topic` from its start to its end, one after the other.
