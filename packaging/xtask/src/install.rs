@@ -46,11 +46,16 @@ pub(crate) const TEST: &[Need] = &[
 pub(crate) const BENCH: &[Need] =
     &[need("fio", "fio", "fio"), need("fincore", "util-linux", "util-linux-core")];
 
-/// What Kafka needs.
+/// What Kafka and clients in Java need.
 pub(crate) const JAVA: &[Need] = &[
     need("java", "openjdk-17-jdk-headless", "java-17-openjdk-devel"),
+    need("javac", "openjdk-17-jdk-headless", "java-17-openjdk-devel"),
     need("mvn", "maven", "maven"),
 ];
+
+/// What clients in Python need.
+pub(crate) const PYTHON: &[Need] =
+    &[need("python3", "python3", "python3"), need("pip3", "python3-pip", "python3-pip")];
 
 fn missing(needs: &[Need]) -> Vec<Need> {
     let absent = |need: &&Need| match need.brings.strip_prefix('/') {

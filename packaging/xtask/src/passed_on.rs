@@ -7,6 +7,7 @@ use clap::Args;
 use crate::binaries;
 use crate::install;
 use crate::run::{Result, checked};
+use crate::tools;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -27,6 +28,10 @@ pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
     } else {
         binaries::build(&[which, binaries::DAEMON])?;
         command.env("HOLDFASTD", binaries::path(binaries::DAEMON));
+    }
+    if which == binaries::CRASH {
+        command.env("HOLDFAST_KAFKA_LIBS", tools::kafka_libs()?);
+        command.env("HOLDFAST_LIBRDKAFKA", tools::librdkafka()?);
     }
     checked(command.args(&options.arguments))
 }

@@ -87,6 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.step("crash rounds", |left| {
         let mut command = Command::new(binaries::path(CRASH));
         command.args(["--rounds", CRASH_ROUNDS]);
+        command.arg("--kafka-libs").arg(tools::kafka_libs()?);
+        command.arg("--librdkafka").arg(tools::librdkafka()?);
         command.arg("--holdfastd").arg(binaries::path(DAEMON));
         program(command.arg("--work").arg(work.directory("crash")?), left)
     });

@@ -10,9 +10,11 @@ use std::process::Command;
 
 use crate::binaries::cargo;
 use crate::install;
-use crate::run::{Result, checked, root, shown};
+use crate::run::{Result, checked, output, root, shown};
 
 const CARGO_DENY: &str = "0.20.2";
+/// librdkafka as Python's wheel brings it: no compiler is needed for a stock client.
+const CONFLUENT_KAFKA: &str = "2.16.1";
 /// The Kafka that results are compared with; `tests/bench/kafka/pom.xml` names the same.
 pub(crate) const KAFKA: &str = "4.3.1";
 
@@ -70,4 +72,20 @@ pub(crate) fn kafka_libs() -> Result<PathBuf> {
         checked(&mut command)
     })?;
     Ok(home.join("libs"))
+}
+
+/// confluent-kafka, which carries librdkafka, for this machine's `python3`: a directory for
+/// PYTHONPATH.
+pub(crate) fn librdkafka() -> Result<PathBuf> {
+    install::ensure(install::PYTHON)?;
+    let line = "import sys; print('%d.%d' % sys.version_info[:2])";
+    let python = output(Command::new("python3").args(["-c", line]))?;
+    // A wheel fits one version of Python.
+    kept(&format!("confluent-kafka-{CONFLUENT_KAFKA}-python-{python}"), |partial| {
+        let mut command = Command::new("python3");
+        command.args(["-m", "pip", "install", "-q", "--no-input", "--disable-pip-version-check"]);
+        command.arg(format!("confluent-kafka=={CONFLUENT_KAFKA}")).arg("--target").arg(partial);
+        eprintln!("Running: {}", shown(&command));
+        checked(&mut command)
+    })
 }
