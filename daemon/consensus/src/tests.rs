@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use holdfast_base::{BootCount, ClusterId, Index, LaneId, NodeId, Now, ReplicaId, ShardId, Term};
 use holdfast_io::{SimDevice, SimDisk, SimFaults};
-use holdfast_wal::{Admission, Chunk, Extent, Identity, Locator, Wal, WalConfig};
+use holdfast_wal::{Admission, Chunk, Extent, FrameNumber, Identity, Locator, Wal, WalConfig};
 use raft::eraftpb::{Message, MessageType};
 
 use crate::{
@@ -294,7 +294,7 @@ fn a_forwarded_proposal_or_a_forged_sender_is_not_let_in() {
 }
 
 #[test]
-fn the_tail_cache_forgets_the_oldest_and_finds_parts() {
+fn the_tail_cache_forgets_the_oldest_but_nothing_the_device_has_not() {
     let mut cache = TailCache::new(10_000);
     let extent = |segment, offset| Extent {
         segment: holdfast_wal::SegmentNumber(segment),
@@ -303,8 +303,11 @@ fn the_tail_cache_forgets_the_oldest_and_finds_parts() {
     };
     let places = BTreeMap::from([(1, 0), (2, 4_096), (3, 0), (4, 8_192)]);
     for (segment, offset) in &places {
-        cache.insert(extent(*segment, *offset), Bytes::from(vec![*segment as u8; 3_000]));
+        let frame = FrameNumber(*segment);
+        cache.insert(extent(*segment, *offset), Bytes::from(vec![*segment as u8; 3_000]), frame);
     }
+    assert!(cache.find(extent(1, 0)).is_some(), "a payload that is not durable yet has gone");
+    cache.set_durable(FrameNumber(4));
     assert!(cache.held_bytes() <= 10_000);
     assert_eq!(cache.find(extent(1, 0)), None);
     assert_eq!(cache.find(extent(3, 0).part(10, 20)), Some(Bytes::from(vec![3; 20])));

@@ -17,6 +17,7 @@ use crate::replica::{HASH_EVERY, Replica, Role, Waiting};
 impl<D: Disk, M: Machine> Driver<D, M> {
     pub(super) fn report_persisted(&mut self) {
         let durable = self.wal.durable();
+        self.tail.set_durable(durable);
         let mut ready_messages = Vec::new();
         for replica in self.replicas.values_mut() {
             let mut persisted = None;
@@ -74,7 +75,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             let store = replica.raw.mut_store();
             store.located(entry.index, entry.term, entry.frame);
             store.set_payload(entry.index, entry.term, entry.payload_extent);
-            self.tail.insert(entry.payload_extent, entry.payload);
+            self.tail.insert(entry.payload_extent, entry.payload, written.last_frame);
         }
         written.last_frame
     }
