@@ -39,7 +39,6 @@ pub(crate) struct Admin {
     deletes_records: bool,
     rng: SplitMix64,
     is_over: bool,
-    pub(crate) done: u64,
 }
 
 impl Admin {
@@ -61,7 +60,6 @@ impl Admin {
             deletes_records,
             rng,
             is_over: false,
-            done: 0,
         }
     }
 
@@ -197,7 +195,6 @@ impl Admin {
             return;
         }
         self.trying = None;
-        self.done += 1;
         match (ended, self.doing.clone()) {
             (
                 Ended::Answered(Answer::DeleteRecords(mut parts)),
@@ -209,7 +206,7 @@ impl Admin {
                         (Kind::Ok, log_start)
                     }
                     Some(Err(refusal)) => {
-                        world.note_refusal(0, &refusal, false);
+                        world.note_refusal(self.id, 0, &refusal, false);
                         (Kind::Info, 0)
                     }
                     None => (Kind::Info, 0),

@@ -10,7 +10,8 @@
 //! | cut both ways, one way; bad weather | links | 0.3 s to 6 s |
 //! | wall clock | any | stays |
 //! | device hangs | any | 0.3 s to 5 s |
-//! | EIO; bit flip at rest | victim | the node stays out; replica quarantined |
+//! | EIO; bit flips; a write lost or misdirected | victim | stays out or quarantined; replaced |
+//! | a WAL that fills up | all | a larger one, once healed |
 //!
 //! Caveat: a bit that flips in the last frames of a log, before anything durable claims them,
 //! cannot be told from a torn write, so the victim may come back with less than it promised.
@@ -20,12 +21,17 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{Rng, ShardId, SplitMix64};
+use holdfast_io::WriteFault;
 
 use crate::network::Weather;
 use crate::node::Power;
 use crate::states::State;
 use crate::world::{Event, NODES, Stop, World};
 
+/// Never full in a run.
+const WAL_BYTES: u64 = 48 << 20;
+/// Full after a few hundred batches.
+const SMALL_WAL_BYTES: u64 = 4 << 20;
 const MILLIS: u64 = 1_000_000;
 const SECONDS: u64 = 1000 * MILLIS;
 
@@ -42,6 +48,9 @@ enum Fault {
     Hang,
     Eio,
     BitFlip,
+    BitRot,
+    LostWrite,
+    MisdirectedWrite,
 }
 
 const FAULTS: &[Fault] = &[
@@ -56,9 +65,18 @@ const FAULTS: &[Fault] = &[
     Fault::Hang,
     Fault::Eio,
     Fault::BitFlip,
+    Fault::BitRot,
+    Fault::LostWrite,
+    Fault::MisdirectedWrite,
 ];
 
 impl Fault {
+    /// Whether it may take what a node had on stable media.
+    fn damages(self) -> bool {
+        use Fault::{BitFlip, BitRot, Eio, LostWrite, MisdirectedWrite};
+        matches!(self, Eio | BitFlip | BitRot | LostWrite | MisdirectedWrite)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Fault::Kill => "kill",
@@ -72,6 +90,9 @@ impl Fault {
             Fault::Hang => "device hang",
             Fault::Eio => "EIO",
             Fault::BitFlip => "bit flip at rest",
+            Fault::BitRot => "bit flip under a running node",
+            Fault::LostWrite => "lost write ordered",
+            Fault::MisdirectedWrite => "misdirected write ordered",
         }
     }
 }
@@ -96,12 +117,12 @@ impl Nemesis {
         let mut chosen =
             vec![[Fault::Kill, Fault::PowerCutOne, Fault::PowerCutAll][rng.below(3) as usize]];
         for fault in FAULTS {
-            let odds = if matches!(fault, Fault::Eio | Fault::BitFlip) { 5 } else { 2 };
+            let odds = if fault.damages() { 6 } else { 2 };
             if rng.chance(1, odds) && !chosen.contains(fault) {
                 chosen.push(*fault);
             }
         }
-        let wal_bytes = 48 << 20;
+        let wal_bytes = if rng.chance(1, 8) { SMALL_WAL_BYTES } else { WAL_BYTES };
         Nemesis {
             chosen,
             victim: rng.below(NODES as u64) as usize,
@@ -116,6 +137,18 @@ impl Nemesis {
 
     pub(crate) fn wal_bytes(&self) -> u64 {
         self.wal_bytes
+    }
+
+    pub(crate) fn has_small_wal(&self) -> bool {
+        self.wal_bytes == SMALL_WAL_BYTES
+    }
+
+    /// For a run that was over before the first crash.
+    pub(crate) fn crash_once(&mut self, world: &mut World) {
+        let place = self.rng.below(NODES as u64) as usize;
+        if self.stop(place, Stop::PowerCut, world) {
+            *self.counts.entry(Fault::PowerCutOne.name()).or_default() += 1;
+        }
     }
 
     pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
@@ -226,6 +259,7 @@ impl Nemesis {
                 true
             }
             Fault::BitFlip => self.flip(world),
+            Fault::BitRot | Fault::LostWrite | Fault::MisdirectedWrite => self.damage(fault, world),
         }
     }
 
@@ -266,6 +300,31 @@ impl Nemesis {
         let now_ns = world.now_ns;
         world.trace.tell(now_ns, Some(place), || "is cut off".to_owned());
         self.mend_later(world);
+        true
+    }
+
+    /// The victim's device damages what it holds or is given, and says nothing.
+    fn damage(&mut self, fault: Fault, world: &mut World) -> bool {
+        let victim = self.victim;
+        if !world.nodes[victim].is_up() || self.damage_left == 0 {
+            return false;
+        }
+        self.damage_left -= 1;
+        world.nodes[victim].is_damaged = true;
+        let device = &world.nodes[victim].device;
+        match fault {
+            Fault::LostWrite => device.plan_write_fault(WriteFault::Lost),
+            Fault::MisdirectedWrite => device.plan_write_fault(WriteFault::Misdirected),
+            _ => {
+                for _ in 0..4 {
+                    if device.flip_random_bit().is_some() {
+                        world.states.reach(State::BitRotted);
+                    }
+                }
+            }
+        }
+        let now_ns = world.now_ns;
+        world.trace.tell(now_ns, Some(victim), || fault.name().to_owned());
         true
     }
 
@@ -320,6 +379,11 @@ impl Nemesis {
         }
         for place in 0..NODES {
             world.resume(place);
+            if self.has_small_wal() {
+                // What an operator does about a full WAL.
+                world.nodes[place].config.wal.capacity_bytes = WAL_BYTES;
+                world.stop(place, Stop::Kill);
+            }
             if world.nodes[place].power == Power::Down {
                 world.start(place);
             }

@@ -73,7 +73,9 @@ pub(crate) struct Producer {
     rng: SplitMix64,
     /// Its first batch is acknowledged.
     is_known: bool,
-    pub(crate) done: u64,
+    met_full_wal: bool,
+    /// A plain producer that tries again until it is answered.
+    persists: bool,
     pub(crate) acked_records: u64,
 }
 
@@ -108,7 +110,8 @@ impl Producer {
             value_bytes_max: plan.value_bytes_max,
             rng,
             is_known: false,
-            done: 0,
+            met_full_wal: false,
+            persists: false,
             acked_records: 0,
         }
     }
@@ -121,6 +124,25 @@ impl Producer {
         &self.target
     }
 
+    /// For people: why it does not get on.
+    pub(crate) fn line(&self, world: &World) -> String {
+        let first = self.batches.front();
+        format!(
+            "producer {} (idempotent {}, id {:?}, known {}): {} open, {} to come; first: sequence \
+             {:?}, {:?} tries, in flight {:?}; last refused {:?}",
+            self.process,
+            self.is_idempotent,
+            self.producer_id,
+            self.is_known,
+            self.batches.len(),
+            self.left,
+            first.map(|batch| batch.base_sequence),
+            first.map(|batch| batch.tries),
+            first.map(|batch| batch.trying.is_some()),
+            world.last_refusals.get(&self.id)
+        )
+    }
+
     /// No new batches; what is open is still brought to an end.
     pub(crate) fn end(&mut self) {
         self.left = 0;
@@ -129,6 +151,7 @@ impl Producer {
     /// Adds work: after healing, every partition must take a write.
     pub(crate) fn extend(&mut self, batches: u32) {
         self.left += batches;
+        self.persists = true;
     }
 
     pub(crate) fn wake(&mut self, world: &mut World) {
@@ -224,7 +247,7 @@ impl Producer {
 
     /// A plain producer often does not try again what may have happened.
     fn drop_perhaps(&mut self, world: &mut World) {
-        if self.is_idempotent {
+        if self.is_idempotent || self.persists {
             return;
         }
         let mut at = 0;
@@ -301,6 +324,9 @@ impl Producer {
             world.states.reach(State::RetryAcknowledged);
         }
         self.is_known = true;
+        if std::mem::take(&mut self.met_full_wal) {
+            world.states.reach(State::SpaceCameBack);
+        }
         self.acked_records += self.batches[at].values.len() as u64;
         let send = Send {
             partition: self.target.name.clone(),
@@ -312,11 +338,12 @@ impl Producer {
     }
 
     fn refused(&mut self, at: usize, refusal: &Refusal, world: &mut World) {
-        world.note_refusal(0, refusal, false);
+        world.note_refusal(self.id, 0, refusal, false);
         let batch = &mut self.batches[at];
         batch.perhaps |= refusal.outcome == Outcome::Unknown;
         match refusal.reason {
-            Reason::NotLeader | Reason::NoSpace | Reason::UnknownPartition | Reason::Storage => {}
+            Reason::NoSpace => self.met_full_wal = true,
+            Reason::NotLeader | Reason::UnknownPartition | Reason::Storage => {}
             Reason::OutOfOrderSequence => {
                 if at == 0 {
                     batch.out_of_order += 1;
@@ -354,7 +381,6 @@ impl Producer {
         let Some(batch) = self.batches.remove(at) else { return };
         let send =
             send.unwrap_or_else(|| Send { partition: self.target.name.clone(), ..Send::default() });
-        self.done += 1;
         world.tell(self.process, batch.call, kind, Op::Send(send));
     }
 }

@@ -43,7 +43,6 @@ pub(crate) struct Reader {
     call: u64,
     rng: SplitMix64,
     is_over: bool,
-    pub(crate) polls: u64,
     /// A final read is over when it has come to the high watermark.
     pub(crate) is_complete: bool,
 }
@@ -67,9 +66,21 @@ impl Reader {
             call: 0,
             rng,
             is_over: false,
-            polls: 0,
             is_complete: false,
         }
+    }
+
+    /// For people: why it does not get on.
+    pub(crate) fn line(&self, world: &World) -> String {
+        format!(
+            "reader {} of {} stands at {}, call {}, trying {:?}, last refused {:?}",
+            self.process,
+            self.target.name,
+            self.position,
+            self.call,
+            self.trying,
+            world.last_refusals.get(&self.id)
+        )
     }
 
     pub(crate) fn end(&mut self) {
@@ -153,7 +164,7 @@ impl Reader {
             Ended::Answered(Answer::Fetch(mut parts)) => match parts.pop() {
                 Some(Ok(fetched)) => return self.fetched(node, &fetched, world),
                 Some(Err(refusal)) => {
-                    world.note_refusal(node, &refusal, true);
+                    world.note_refusal(self.id, node, &refusal, true);
                     self.tell_failed(world);
                     if refusal.reason == Reason::OffsetOutOfRange {
                         world.states.reach(State::OffsetOutOfRange);
@@ -178,7 +189,7 @@ impl Reader {
                     world.tell(self.process, self.call, Kind::Ok, Op::Poll(poll));
                 }
                 (_, Some(Err(refusal))) => {
-                    world.note_refusal(node, &refusal, true);
+                    world.note_refusal(self.id, node, &refusal, true);
                     if asked == Asked::Latest {
                         self.tell_failed(world);
                     } else if self.is_final {
@@ -222,7 +233,6 @@ impl Reader {
                 return;
             }
         }
-        self.polls += 1;
         if let Some((offset, _)) = records.last() {
             self.position = offset + 1;
         }
@@ -255,14 +265,18 @@ fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> Option<Bytes
             let media = world.nodes[node].device.media(file)?;
             let start = usize::try_from(extent.offset).ok()?;
             let bytes = media.get(start..start + extent.len_bytes as usize)?;
-            let header = BatchHeader::parse(bytes).ok()?;
-            let is_whole = header.base_offset == *base_offset && each_crc_is_true(bytes);
+            let is_whole = BatchHeader::parse(bytes)
+                .is_ok_and(|header| header.base_offset == *base_offset)
+                && each_crc_is_true(bytes);
             if !is_whole {
                 world.states.reach(State::DamagedBytesNotServed);
                 if !world.nodes[node].is_damaged {
                     world.broken.push(format!(
-                        "bytes-lost-on-device: n{} {file} at {start}: offset {base_offset}",
-                        node + 1
+                        "bytes-lost-on-device: n{} {file} at {start}, {} bytes: offset \
+                         {base_offset} is not there but {:02x?}",
+                        node + 1,
+                        extent.len_bytes,
+                        &bytes[..bytes.len().min(24)]
                     ));
                 }
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::command::Arguments;
 use crate::planted::{self, BUGS, Bug, Planted};
 use crate::seed::{self, Options, SeedResult};
-use crate::states::{State, States};
+use crate::states::{OUT_OF_REACH, State, States};
 
 /// Every state must be reached in a run of at least so many seeds; a shorter run only tells.
 const SEEDS_FOR_ALL_STATES: u64 = 500;
@@ -255,6 +255,9 @@ fn summarise(totals: &Totals, arguments: &Arguments, took: Duration) -> bool {
         missing += usize::from(count == 0);
         let mark = if count == 0 { "   NEVER" } else { "" };
         println!("  {count:>10}  {}{mark}", state.text());
+    }
+    for reason in OUT_OF_REACH {
+        println!("  out of reach: {reason}");
     }
     let states_count = totals.seeds >= SEEDS_FOR_ALL_STATES;
     if missing > 0 {

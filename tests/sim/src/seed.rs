@@ -26,6 +26,10 @@ use crate::world::{ClientId, Event, NODES, Sizes, World};
 const BATCHES_MIN: u32 = 420;
 /// The faults end when clients have done their work, or after this long.
 const FAULTS_NS_MAX: u64 = 90_000_000_000;
+/// A run whose WAL fills up waits for nothing once it has.
+const FULL_NS_MAX: u64 = 30_000_000_000;
+/// A run that met no crash meets one at its end, and has so long to come back.
+const CRASH_NS: u64 = 3_000_000_000;
 /// After healing, every partition takes a write within this time.
 const WRITABLE_WITHIN_NS: u64 = 10_000_000_000;
 /// All that was acknowledged is read within this time.
@@ -82,6 +86,8 @@ struct Sim {
     clients: Vec<Client>,
     nemesis: Nemesis,
     rng: SplitMix64,
+    /// Calls that came to an end: answered, refused or broken.
+    operations: u64,
 }
 
 /// Runs a seed.
@@ -94,7 +100,7 @@ pub(crate) fn run(seed: u64, options: Options) -> SeedResult {
         device_bytes: 1 << 30,
     };
     let world = World::new(rng.next_u64(), sizes, options.planted, options.keeps_timeline);
-    let mut sim = Sim { world, clients: Vec::new(), nemesis, rng };
+    let mut sim = Sim { world, clients: Vec::new(), nemesis, rng, operations: 0 };
     sim.run();
     sim.judge(seed, options)
 }
@@ -117,7 +123,12 @@ impl Sim {
         };
         self.add_clients(&targets);
         self.world.after(100_000_000, Event::Nemesis);
-        self.until(FAULTS_NS_MAX, |sim| sim.producers_done().then_some(()));
+        let within_ns = if self.nemesis.has_small_wal() { FULL_NS_MAX } else { FAULTS_NS_MAX };
+        self.until(within_ns, |sim| sim.producers_done().then_some(()));
+        if self.world.crashes == 0 {
+            self.nemesis.crash_once(&mut self.world);
+            self.until(CRASH_NS, |_| None::<()>);
+        }
         self.heal(&targets);
         self.read_all(&targets);
     }
@@ -191,6 +202,7 @@ impl Sim {
             },
             Event::Answer { ticket, ended } => {
                 let Some((id, node)) = self.world.claim(ticket) else { return };
+                self.operations += 1;
                 match &mut self.clients[id] {
                     Client::Producer(producer) => {
                         producer.ended(ticket, node, ended, &mut self.world);
@@ -244,7 +256,15 @@ impl Sim {
             for target in targets {
                 if now.get(&target.name) <= before.get(&target.name) {
                     let shard = target.shard;
-                    let seen = self.shard_line(shard);
+                    let mut seen = self.shard_line(shard);
+                    for client in &self.clients {
+                        if let Client::Producer(producer) = client
+                            && producer.target().name == target.name
+                        {
+                            seen += "; ";
+                            seen += &producer.line(&self.world);
+                        }
+                    }
                     self.world.broken.push(format!(
                         "not-writable: {} takes no write {} s after all faults ended; {seen}",
                         target.name,
@@ -303,6 +323,14 @@ impl Sim {
                 .all(|client| matches!(client, Client::Reader(reader) if reader.is_complete))
                 .then_some(())
         });
+        for client in &self.clients[first..] {
+            if let Client::Reader(reader) = client
+                && !reader.is_complete
+            {
+                let line = format!("final-read-stuck: {}", reader.line(&self.world));
+                self.world.broken.push(line);
+            }
+        }
         // Followers learn of the last commits with the next heartbeats.
         self.until(1_000_000_000, |_| None::<()>);
     }
@@ -336,15 +364,7 @@ impl Sim {
         self.compare_replicas();
         self.world.note_all_probes();
         let report = check(&self.world.history, Expectations::default());
-        let operations = self
-            .clients
-            .iter()
-            .map(|client| match client {
-                Client::Producer(producer) => producer.done,
-                Client::Reader(reader) => reader.polls,
-                Client::Admin(admin) => admin.done,
-            })
-            .sum();
+        let operations = self.operations;
         let mut faults = self.nemesis.counts().clone();
         self.world.collect_counts(&mut faults);
         let World { trace, states, broken, crashes, now_ns, .. } = self.world;

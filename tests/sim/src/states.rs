@@ -28,6 +28,14 @@ macro_rules! states {
     };
 }
 
+/// Situations that cannot come about as the code stands; each is a second fence behind a first.
+pub(crate) const OUT_OF_REACH: &[&str] = &[
+    "an entry was a no-op because another term decided it: nobody forwards a proposal, and a \
+     leader that was deposed since its last turn proposes nothing",
+    "a pending answer failed because another term took its index: losing the role has failed it \
+     before",
+];
+
 states! {
     RequestTimedOut => "a request timed out at its client",
     RetryAcknowledged => "a batch was acknowledged at a later try",
@@ -58,6 +66,9 @@ states! {
     MessageRepeated => "a peer message came twice",
     NodePaused => "a node was stopped for longer than the election timeout",
     WallClockJumped => "a wall clock jumped",
+    WriteLost => "a write was reported durable and never landed",
+    WriteMisdirected => "a write landed in another place",
+    BitRotted => "a bit flipped under a running node",
     BitFlipped => "a bit flipped on a stopped node",
     SegmentSealed => "a segment was sealed",
     TornTailCut => "recovery cut a torn tail",
@@ -65,13 +76,11 @@ states! {
     LeaderChanged => "leadership of a shard changed",
     LeaseExpired => "a leader refused a read because its lease had run out",
     EntryTruncated => "a follower's entries were truncated by another term",
-    DecidedInAnotherTerm => "an entry was a no-op because another term decided it",
     FedFromWal => "a follower behind the cache was fed from the WAL",
     DuplicateInFlight => "a duplicate waited for its first copy",
     DuplicateCommitted => "a duplicate was answered with the first copy's offset",
     ParkedFetchWoken => "a parked fetch was woken by records",
     PendingFailed => "pending answers failed when leadership was lost",
-    OtherTermTookIndex => "a pending answer failed because another term took its index",
     VoteHeldBack => "a replica that had just started held its vote back",
     OldBootDropped => "a message of an older boot was dropped",
 }

@@ -95,6 +95,8 @@ pub(crate) struct World {
     names: BTreeMap<ShardId, String>,
     pub(crate) crashes: u64,
     next_value: u64,
+    /// What each client was last refused for.
+    pub(crate) last_refusals: BTreeMap<ClientId, Reason>,
     /// When the newest call on a connection arrives.
     connections: BTreeMap<(ClientId, usize), u64>,
     producer_ids: BTreeSet<i64>,
@@ -176,6 +178,7 @@ impl World {
             names: BTreeMap::new(),
             crashes: 0,
             next_value: 0,
+            last_refusals: BTreeMap::new(),
             connections: BTreeMap::new(),
             producer_ids: BTreeSet::new(),
         }
@@ -265,7 +268,14 @@ impl World {
     }
 
     /// What refusals tell of states reached.
-    pub(crate) fn note_refusal(&mut self, node: usize, refusal: &Refusal, is_read: bool) {
+    pub(crate) fn note_refusal(
+        &mut self,
+        client: ClientId,
+        node: usize,
+        refusal: &Refusal,
+        is_read: bool,
+    ) {
+        self.last_refusals.insert(client, refusal.reason);
         if refusal.outcome == Outcome::Unknown {
             self.states.reach(State::FateUnknown);
         }
@@ -302,6 +312,10 @@ impl World {
             add("write torn by power cut", counters.cut_torn);
             add("write dropped by power cut", counters.cut_dropped);
             add("write dropped by kill", counters.kill_dropped);
+            add("write lost", counters.lost);
+            add("write misdirected", counters.misdirected);
+            self.states.reach_times(State::WriteLost, counters.lost);
+            self.states.reach_times(State::WriteMisdirected, counters.misdirected);
             self.states.reach_times(State::CutTornWrite, counters.cut_torn);
             self.states.reach_times(State::CutDroppedWrite, counters.cut_dropped);
         }
@@ -469,6 +483,10 @@ impl World {
                 continue;
             }
             let first = *self.leaders.entry((*shard, leader.term.0)).or_insert(named);
+            let earlier = (*shard, 0)..(*shard, leader.term.0);
+            if self.leaders.range(earlier).next_back().is_some_and(|(_, node)| *node != named) {
+                self.states.reach(State::LeaderChanged);
+            }
             if first != named {
                 self.broken.push(format!(
                     "two-leaders: shard {shard} has n{} and n{} in term {}",
@@ -532,7 +550,6 @@ impl World {
         let wal = lane.status().wal;
         for (state, times) in [
             (State::EntryTruncated, driver.entries_truncated),
-            (State::DecidedInAnotherTerm, driver.decided_in_another_term),
             (State::FedFromWal, driver.fed_from_wal),
             (State::OldBootDropped, driver.old_boots_dropped),
             (State::VoteHeldBack, driver.votes_held_back),
@@ -541,7 +558,6 @@ impl World {
             (State::DuplicateCommitted, probes.duplicates_committed),
             (State::ParkedFetchWoken, probes.fetches_woken),
             (State::PendingFailed, probes.pending_failed),
-            (State::OtherTermTookIndex, probes.other_term_took_index),
             (State::SegmentSealed, wal.seals_written),
             (State::CrashInRoll, u64::from(wal.segments > wal.sealed + 1)),
         ] {
