@@ -44,6 +44,13 @@ pub trait Machine {
     /// sealed index. Never fails: undecodable commands have none.
     fn locators(&self, commands: &[u8]) -> Vec<Locator>;
 
+    /// Whether a payload read back from the device is the one these commands came with. Asked before
+    /// a follower is fed with it: a damaged copy must not become two.
+    fn is_whole(&self, commands: &[u8], payload: &[u8]) -> bool {
+        let _ = (commands, payload);
+        true
+    }
+
     /// A hash of the whole state; compared among replicas.
     fn hash(&self) -> u64;
 }

@@ -1,6 +1,8 @@
 //! One voter and its peer messages, with a machine that only counts. Three voters, faults and
 //! power cuts are the simulation's (`tests/sim`).
 
+mod three_voters;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -52,12 +54,16 @@ struct Node {
 
 impl Node {
     fn new(shards: u32) -> Node {
+        Node::with_peers(shards, &[])
+    }
+
+    fn with_peers(shards: u32, peers: &[ReplicaId]) -> Node {
         let device = SimDevice::new(11, 256 << 20, SimFaults::default());
         let identities: Vec<Identity> = (0..shards)
             .map(|shard| Identity {
                 shard: ShardId(SHARD.0 + shard),
                 replica: ReplicaId(u64::from(shard) + 9),
-                voters: vec![ReplicaId(u64::from(shard) + 9)],
+                voters: [&[ReplicaId(u64::from(shard) + 9)], peers].concat(),
                 learners: Vec::new(),
             })
             .collect();

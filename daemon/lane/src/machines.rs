@@ -1,6 +1,7 @@
 //! The two kinds of state machine a lane runs: shard 0's and the data shards'.
 
 use holdfast_base::ShardId;
+use holdfast_batch::{BatchHeader, checksum};
 use holdfast_consensus::{Committed, Machine, Quarantine};
 use holdfast_log::{Command, Shard, decode_commands};
 use holdfast_metadata::Metadata;
@@ -82,10 +83,72 @@ impl Machine for ShardMachine {
             .collect()
     }
 
+    fn is_whole(&self, commands: &[u8], payload: &[u8]) -> bool {
+        matches!(self, ShardMachine::Metadata(_)) || each_batch_is_whole(commands, payload)
+    }
+
     fn hash(&self) -> u64 {
         match self {
             ShardMachine::Metadata(metadata) => metadata.hash(),
             ShardMachine::Data(shard) => shard.hash(),
         }
+    }
+}
+
+/// Every batch lies where its command says, with its offset and a true CRC.
+fn each_batch_is_whole(commands: &[u8], payload: &[u8]) -> bool {
+    decode_commands(commands).map_while(Result::ok).all(|command| {
+        let Command::AppendBatch(batch) = command else { return true };
+        let start = batch.payload_start as usize;
+        let bytes = start
+            .checked_add(batch.payload_len_bytes as usize)
+            .and_then(|end| payload.get(start..end));
+        bytes.is_some_and(|bytes| {
+            BatchHeader::parse(bytes).is_ok_and(|header| {
+                header.base_offset == batch.base_offset && header.crc == checksum(bytes)
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_batch::{BatchBuilder, Codec, RecordDraft};
+
+    #[test]
+    fn zeros_in_place_of_a_batch_are_not_fed_to_a_follower() {
+        let mut shard = Shard::new();
+        let key = holdfast_base::PartitionKey::default();
+        let mut entry = holdfast_log::EntryBuilder::new();
+        let create = holdfast_log::CreatePartition {
+            partition: key,
+            generation: 0,
+            epoch_base: 0,
+            config: holdfast_log::PartitionConfig::default(),
+        };
+        let mut decider = holdfast_log::Decider::new();
+        decider.propose_create_partition(&shard, &mut entry, &create).unwrap();
+        let facts = |index| holdfast_log::EntryFacts {
+            index: holdfast_base::Index(index),
+            term: holdfast_base::Term(1),
+            time_ms: 1,
+        };
+        shard.apply(facts(1), &entry.finish()).unwrap();
+        let mut entry = holdfast_log::EntryBuilder::new();
+        let record = RecordDraft::value(1, vec![7; 40]);
+        let batch = BatchBuilder::new(Codec::None).record(record).build().unwrap();
+        let header = BatchHeader::parse(&batch).unwrap();
+        let produce = holdfast_log::ProduceFacts {
+            partition: key,
+            header: &header,
+            term: holdfast_base::Term(1),
+            time_ms: 1,
+        };
+        decider.propose_produce(&shard, &mut entry, produce).unwrap();
+        let commands = entry.finish();
+        assert!(each_batch_is_whole(&commands, &batch));
+        assert!(!each_batch_is_whole(&commands, &vec![0; batch.len()]));
+        assert!(!each_batch_is_whole(&commands, &batch[1..]));
     }
 }

@@ -51,7 +51,7 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         let Some(replica) = self.replicas.get(&shard) else { return };
         let mut payloads = Vec::new();
         for entry in &message.entries {
-            let Ok((head, _)) = Head::decode(&entry.data) else { continue };
+            let Ok((head, commands)) = Head::decode(&entry.data) else { continue };
             if head.payload_len_bytes == 0 {
                 continue;
             }
@@ -59,7 +59,10 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             let bytes = replica.fetched.get(&(index, term)).cloned().or_else(|| {
                 let extent = replica.payload_extent(index)?;
                 // Evicted from the tail cache: read it back.
-                self.tail.find(extent).or_else(|| self.wal.read_payload(extent).ok())
+                self.tail.find(extent).or_else(|| {
+                    let bytes = self.wal.read_payload(extent).ok()?;
+                    replica.machine.is_whole(commands, &bytes).then_some(bytes)
+                })
             });
             // Without its payload the entry may not travel; raft-rs sends it again.
             let Some(bytes) = bytes else { return };
@@ -112,7 +115,11 @@ fn fetch<D: Disk, M: Machine>(replica: &mut Replica<M>, wal: &Wal<D>, low: Index
                 break;
             }
             if entry.payload.len_bytes > 0 {
-                let Ok(bytes) = wal.read_payload(entry.payload) else {
+                let whole = wal.read_payload(entry.payload).ok().filter(|bytes| {
+                    Head::decode(&entry.command)
+                        .is_ok_and(|(_, commands)| replica.machine.is_whole(commands, bytes))
+                });
+                let Some(bytes) = whole else {
                     bytes_left = 0;
                     break;
                 };
