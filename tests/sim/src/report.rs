@@ -309,14 +309,11 @@ pub(crate) fn run_planted(name: &str, arguments: &Arguments) -> bool {
     let seeds =
         if arguments.seeds == SEEDS_FOR_ALL_STATES { SEEDS_PER_BUG } else { arguments.seeds };
     let silent = silence_panics();
-    let rows: Vec<(&Bug, Option<(u64, String)>)> =
-        bugs.into_iter().map(|bug| (bug, look_for(bug, seeds, arguments))).collect();
-    drop(silent);
     println!("{:<32} {:>6}  detector", "bug", "seed");
-    let mut found = 0;
-    let mut missed = 0;
-    for (bug, at) in &rows {
-        match at {
+    let (mut found, mut missed) = (0, 0);
+    let count = bugs.len();
+    for bug in bugs {
+        match look_for(bug, seeds, arguments) {
             Some((seed, detector)) => {
                 found += 1;
                 println!("{:<32} {seed:>6}  {detector}", bug.name);
@@ -328,7 +325,8 @@ pub(crate) fn run_planted(name: &str, arguments: &Arguments) -> bool {
             }
         }
     }
-    println!("{found} planted bugs found of {}", rows.len());
+    drop(silent);
+    println!("{found} planted bugs found of {}", count);
     let enough = if name == "all" { found >= PLANTED_FOUND_MIN } else { found == 1 };
     println!("{found} passed, {missed} failed");
     enough && missed == 0
