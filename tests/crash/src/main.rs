@@ -17,6 +17,9 @@
 //! kills hit a log that has been recovered before; then all topics of the directory are read and
 //! judged once more.
 //!
+//! Kills aim at whatever the moment brings, at the change from one segment to the next, at quiet,
+//! and, a second time, at the restart (see `plan`).
+//!
 //! A kill leaves the page cache and the device alone: this shows what a process must not lose.
 //! What a power cut may take is the simulation's subject.
 //!
@@ -77,11 +80,12 @@ struct Arguments {
     /// How the log is written: both (in turn, a data directory each), auto, io_uring, pwritev2.
     #[arg(long, default_value = "both")]
     wal_backend: Backends,
-    /// Size of the log.
+    /// Size of the log; it must hold all rounds on a data directory, as nothing is trimmed yet.
     #[arg(long, default_value = "512MiB")]
     wal_size: String,
     /// Tests the test: after each kill the last frames of the log are overwritten with zeros, as
-    /// if they had been acknowledged without a flush. Every round must fail.
+    /// if they had been acknowledged without a flush. A round must fail if there were any in the
+    /// newest segment.
     #[arg(long)]
     plant_lost_frames: bool,
     /// Leaves data and histories of rounds that passed, too.

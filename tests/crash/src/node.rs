@@ -31,6 +31,16 @@ pub(crate) struct Settings {
     pub(crate) wal_backend: String,
 }
 
+impl Settings {
+    /// The log's back end as the node's last start told it; else as it was asked for.
+    pub(crate) fn backend_in_use(&self) -> String {
+        const TOLD: &str = "backend=\"";
+        let lines = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let told = lines.rsplit_once(TOLD).and_then(|(_, rest)| rest.split('"').next());
+        told.unwrap_or(&self.wal_backend).to_owned()
+    }
+}
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -40,11 +50,10 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it accepts connections.
-    pub(crate) fn start(settings: &Settings) -> Result<Node> {
+    /// Starts a node and does not wait for anything.
+    pub(crate) fn spawn(settings: &Settings) -> Result<Node> {
         let log = open_log(&settings.log)?;
         let again = log.try_clone().map_err(|error| error.to_string())?;
-        let started_ns = monotonic_ns();
         let child = Command::new(&settings.holdfastd)
             .arg("--dev")
             .arg("--data-dir")
@@ -57,7 +66,13 @@ impl Node {
             .stderr(again)
             .spawn()
             .map_err(|error| format!("{}: {error}", settings.holdfastd.display()))?;
-        let mut node = Node { child, start_ms: 0.0 };
+        Ok(Node { child, start_ms: 0.0 })
+    }
+
+    /// Starts a node and waits until it accepts connections.
+    pub(crate) fn start(settings: &Settings) -> Result<Node> {
+        let started_ns = monotonic_ns();
+        let mut node = Node::spawn(settings)?;
         while TcpStream::connect(settings.address).is_err() {
             let waited_ns = monotonic_ns() - started_ns;
             if let Ok(Some(status)) = node.child.try_wait() {

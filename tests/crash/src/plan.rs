@@ -108,6 +108,9 @@ pub(crate) struct KillMoment {
     pub(crate) wait_for: WaitFor,
     /// And this much later.
     pub(crate) delay: Duration,
+    /// Then the daemon that is started again is killed, too, this long after its start: into
+    /// recovery, if the log is long enough.
+    pub(crate) again: Option<Duration>,
 }
 
 /// A round.
@@ -136,6 +139,8 @@ const AIMS: [WaitFor; 6] = [
     WaitFor::SegmentRoll,
     WaitFor::Nothing,
 ];
+/// One round of so many kills twice.
+const ROUNDS_PER_SECOND_KILL: u32 = 5;
 /// The log publishes what is durable within 100 ms of the last frame.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -169,7 +174,9 @@ impl Plan {
             WaitFor::Quiet => (each / 10, each / 2, QUIET),
         };
         let acked_min = earliest + rng.below(spread.max(1));
-        let kill = KillMoment { acked_min, wait_for, delay };
+        let again = (round % ROUNDS_PER_SECOND_KILL == 3)
+            .then(|| Duration::from_micros(2_000 + rng.below(150_000)));
+        let kill = KillMoment { acked_min, wait_for, delay, again };
         Plan { round, partitions: 3 + rng.below(4) as u32, producers, kill }
     }
 

@@ -119,6 +119,13 @@ impl Cluster {
             let frames = found.forget_last_frames()?;
             println!("planted: the last {frames} frames of the log are zeros now");
         }
+        let mut state = found.state();
+        if let Some(after) = plan.kill.again {
+            let node = Node::spawn(&self.settings)?;
+            nap(after);
+            node.kill()?;
+            state.push_str(&format!("; killed again {} ms into the restart", after.as_millis()));
+        }
         let node = Node::start(&self.settings)?;
         let start_ms = node.start_ms;
         recorder.note(format!("restarted after {start_ms:.0} ms"));
@@ -149,10 +156,10 @@ impl Cluster {
                 library: producer.library.name(),
                 acks: producer.acks,
                 idempotent: producer.idempotent,
-                backend: self.settings.wal_backend.clone(),
+                backend: self.settings.backend_in_use(),
                 acked_before: told.acked,
                 in_flight: told.in_flight(),
-                state: found.state(),
+                state: state.clone(),
                 whole_unacked,
                 recovery_ms: start_ms,
                 replayed: found.entries,
