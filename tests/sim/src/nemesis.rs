@@ -10,7 +10,8 @@
 //! | cut both ways, one way; bad weather | links | 0.3 s to 6 s |
 //! | wall clock | any | stays |
 //! | device hangs | any | 0.3 s to 5 s |
-//! | EIO; bit flips; a write lost or misdirected | victim | stays out or quarantined; replaced |
+//! | EIO | victim | stops; back on the same media behind a working controller |
+//! | bit flips; a write lost or misdirected | victim | stays out or quarantined; replaced |
 //! | a WAL that fills up | all | a larger one, once healed |
 //!
 //! Caveat: a bit that flips in the last frames of a log, before anything durable claims them,
@@ -252,7 +253,6 @@ impl Nemesis {
                     return false;
                 }
                 self.damage_left = 0;
-                world.nodes[self.victim].is_damaged = true;
                 world.nodes[self.victim].device.fail();
                 let (now_ns, victim) = (world.now_ns, self.victim);
                 world.trace.tell(now_ns, Some(victim), || "its device fails (EIO)".to_owned());
@@ -335,12 +335,18 @@ impl Nemesis {
             return false;
         }
         self.damage_left -= 1;
+        let open_segment =
+            world.nodes[victim].lane.as_ref().map(|lane| lane.status().wal.open_segment.0);
         world.stop(victim, Stop::Kill);
         world.nodes[victim].is_damaged = true;
         let flips = 1 + self.rng.below(3);
         for _ in 0..flips {
             if let Some((file, at)) = world.nodes[victim].device.flip_random_bit() {
                 world.states.reach(State::BitFlipped);
+                // Behind a seal nothing can be taken for torn: no file is used twice in a run.
+                let segment = file.rsplit('-').next().and_then(|slot| slot.parse::<u64>().ok());
+                world.nodes[victim].must_notice |=
+                    flips == 1 && segment.zip(open_segment).is_some_and(|(at, open)| at < open);
                 let now_ns = world.now_ns;
                 world.trace.tell(now_ns, Some(victim), || format!("a bit flips: {file} at {at}"));
             }

@@ -54,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) has_failed: bool,
     /// Bytes of this node's device were damaged, or its device lied.
     pub(crate) is_damaged: bool,
+    /// The damage lies where it cannot be taken for a torn write.
+    pub(crate) must_notice: bool,
     /// When it last went down: per shard the term and the newest index on stable media.
     pub(crate) promised: BTreeMap<ShardId, (Term, Index)>,
 }

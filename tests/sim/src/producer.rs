@@ -62,6 +62,10 @@ pub(crate) struct Producer {
     is_idempotent: bool,
     producer_id: Option<i64>,
     id_ticket: Option<(Ticket, u64)>,
+    /// Grows when the producer begins anew under its id; who then writes under the old one is a
+    /// zombie, and fenced.
+    epoch: i16,
+    zombie: Option<Ticket>,
     batches: VecDeque<Batch>,
     next_sequence: i32,
     next_call: u64,
@@ -100,6 +104,8 @@ impl Producer {
             is_idempotent: plan.is_idempotent,
             producer_id: None,
             id_ticket: None,
+            epoch: 0,
+            zombie: None,
             batches: VecDeque::new(),
             next_sequence: 0,
             next_call: 0,
@@ -163,6 +169,9 @@ impl Producer {
             self.ask_for_id(world);
         } else {
             self.time_out(world);
+            if self.is_idempotent {
+                self.begin_anew();
+            }
             if self.left > 0 && self.batches.len() < IN_FLIGHT_MAX && now_ns >= self.next_batch_ns {
                 self.begin_batch(world);
                 self.next_batch_ns = now_ns + self.rng.below(2 * self.pace_ns);
@@ -189,7 +198,7 @@ impl Producer {
         let count = 1 + self.rng.below(4) as usize;
         let mut builder = BatchBuilder::new(Codec::None);
         if let Some(id) = self.producer_id {
-            builder = builder.producer(id, 0, self.next_sequence);
+            builder = builder.producer(id, self.epoch, self.next_sequence);
         }
         let mut values = Vec::new();
         for _ in 0..count {
@@ -213,7 +222,11 @@ impl Producer {
             values: values.clone(),
             acks: -1,
             idempotent: self.is_idempotent,
-            producer: self.producer_id.map(|id| Identity { id, epoch: 0, sequence: base_sequence }),
+            producer: self.producer_id.map(|id| Identity {
+                id,
+                epoch: self.epoch,
+                sequence: base_sequence,
+            }),
             ..Send::default()
         };
         world.tell(self.process, self.next_call, Kind::Invoke, Op::Send(send));
@@ -228,6 +241,32 @@ impl Producer {
             perhaps: false,
             out_of_order: 0,
         });
+    }
+
+    /// With nothing open, now and then: a new epoch, whose sequences begin at 0.
+    fn begin_anew(&mut self) {
+        if self.is_known && self.batches.is_empty() && self.left > 0 && self.rng.chance(1, 30) {
+            self.epoch += 1;
+            self.next_sequence = 0;
+            self.is_known = false;
+        }
+    }
+
+    /// A producer of the epoch before this one, which somebody forgot to stop.
+    fn send_zombie(&mut self, world: &mut World) {
+        let Some(id) = self.producer_id.filter(|_| self.epoch > 0 && self.zombie.is_none()) else {
+            return;
+        };
+        let value = 0_u64.to_le_bytes().to_vec();
+        let batch = BatchBuilder::new(Codec::None)
+            .producer(id, self.epoch - 1, self.next_sequence)
+            .record(RecordDraft::value(wall_ms(world.now_ns), value))
+            .build();
+        let Ok(bytes) = batch else { return };
+        let Ok(header) = BatchHeader::parse(&bytes) else { return };
+        let part = ProducePartition { partition: self.target.key, bytes, header };
+        let to = world.leader_of(self.target.shard).unwrap_or_else(|| world.any_node());
+        self.zombie = Some(world.call(self.id, to, Request::Produce(vec![part])));
     }
 
     fn time_out(&mut self, world: &mut World) {
@@ -298,6 +337,22 @@ impl Producer {
             }
             return;
         }
+        if self.zombie == Some(ticket) {
+            self.zombie = None;
+            if let Ended::Answered(Answer::Produce(parts)) = ended {
+                match parts.first() {
+                    Some(Ok(_)) => world.broken.push(format!(
+                        "zombie-accepted: {}: a fenced producer epoch was written",
+                        self.target.name
+                    )),
+                    Some(Err(refusal)) if refusal.reason == Reason::StaleProducerEpoch => {
+                        world.states.reach(State::ZombieFenced);
+                    }
+                    _ => {}
+                }
+            }
+            return;
+        }
         let Some(at) =
             self.batches.iter().position(|batch| batch.trying.is_some_and(|(t, _)| t == ticket))
         else {
@@ -323,7 +378,11 @@ impl Producer {
         if self.batches[at].tries > 1 {
             world.states.reach(State::RetryAcknowledged);
         }
+        let is_new = self.is_idempotent && !self.is_known;
         self.is_known = true;
+        if is_new {
+            self.send_zombie(world);
+        }
         if std::mem::take(&mut self.met_full_wal) {
             world.states.reach(State::SpaceCameBack);
         }

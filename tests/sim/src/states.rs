@@ -82,6 +82,7 @@ states! {
     ParkedFetchWoken => "a parked fetch was woken by records",
     PendingFailed => "pending answers failed when leadership was lost",
     VoteHeldBack => "a replica that had just started held its vote back",
+    ZombieFenced => "a producer of an older epoch was fenced",
     OldBootDropped => "a message of an older boot was dropped",
 }
 

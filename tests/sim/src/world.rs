@@ -153,6 +153,7 @@ impl World {
                     restarting: false,
                     has_failed: false,
                     is_damaged: false,
+                    must_notice: false,
                     promised: BTreeMap::new(),
                 }
             })
@@ -437,7 +438,8 @@ impl World {
             self.trace.tell(now_ns, Some(place), || "its device failed; the node stops".to_owned());
             self.states.reach(State::DeviceFailed);
             self.stop(place, Stop::Kill);
-            self.nodes[place].power = Power::Out;
+            self.nodes[place].restarting = true;
+            self.after(2_000_000_000, Event::Start(place));
         }
     }
 
@@ -629,6 +631,9 @@ impl World {
         let seed = self.seed;
         let node = &mut self.nodes[place];
         node.starts += 1;
+        node.has_failed = false;
+        // Whoever starts a node after EIO has put its media behind a working controller.
+        node.device.repair();
         node.device.advance(now_ns);
         node.config.seed =
             SplitMix64::new(seed ^ (place as u64 + 1) << 32 ^ node.starts).next_u64();
@@ -694,6 +699,12 @@ impl World {
                     term
                 ));
             }
+        }
+        if comes_with_less && self.nodes[place].must_notice {
+            self.broken.push(format!(
+                "damage-unnoticed: n{} lost entries behind a seal and says nothing",
+                place + 1
+            ));
         }
         if comes_with_less && is_damaged {
             self.states.reach(State::CameBackWithLess);
