@@ -45,7 +45,7 @@ const LISTENER_NAME: &str = "PLAINTEXT";
 /// more than a WAL takes in a second.
 const IN_FLIGHT_BYTES: usize = 256 << 20;
 /// Memory kept for reads from the device.
-const COLD_POOL_BYTES: usize = 8 << 20;
+const COLD_POOL_BYTES: usize = 4 << 20;
 /// systemd is asked for more time this often while the log is read.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
 

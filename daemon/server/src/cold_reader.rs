@@ -3,7 +3,7 @@
 //! ```text
 //! one call = all slices of one answer ─▶ one blocking job
 //!   few bytes ─▶ read just them
-//!   many      ─▶ chunks of 2 MiB ─▶ cache of 16 ─▶ cut into slices
+//!   many      ─▶ chunks of 2 MiB ─▶ cache of 8 ─▶ cut into slices
 //! ```
 //!
 //! Partitions lie interleaved in the log, so a consumer that catches up on eight of them wants
@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Long enough that the device streams, short enough that a slow disk answers in milliseconds.
 const CHUNK_BYTES: u64 = 2 << 20;
-/// 32 MiB: several consumers at different places, well inside the memory goal.
-const CHUNKS_MAX: usize = 16;
+/// 16 MiB: several consumers at different places, well inside the memory goal.
+const CHUNKS_MAX: usize = 8;
 /// Below this a call reads only what it asks for.
 const DIRECT_BYTES_MAX: u64 = 256 << 10;
 

@@ -100,7 +100,7 @@ impl WalConfig {
             frames_in_flight_max: FRAMES_IN_FLIGHT_MAX,
             frame_bytes_max,
             reserve_bytes: WalConfig::default_reserve_bytes(capacity_bytes, segment_bytes),
-            buffer_idle_bytes_max: 32 << 20,
+            buffer_idle_bytes_max: 8 << 20,
             planted: PlantedBugs::default(),
         }
     }
