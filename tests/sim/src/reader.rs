@@ -162,7 +162,7 @@ impl Reader {
         self.trying = None;
         match ended {
             Ended::Answered(Answer::Fetch(mut parts)) => match parts.pop() {
-                Some(Ok(fetched)) => return self.fetched(node, &fetched, world),
+                Some(Ok(fetched)) => self.fetched(node, &fetched, world),
                 Some(Err(refusal)) => {
                     world.note_refusal(self.id, node, &refusal, true);
                     self.tell_failed(world);
@@ -295,7 +295,10 @@ fn each_crc_is_true(mut bytes: &[u8]) -> bool {
     true
 }
 
-fn split(bytes: &[u8]) -> Result<((&[u8], BatchHeader), &[u8]), String> {
+/// A batch with its header, and the bytes behind it.
+type Split<'a> = ((&'a [u8], BatchHeader), &'a [u8]);
+
+fn split(bytes: &[u8]) -> Result<Split<'_>, String> {
     let header = BatchHeader::parse(bytes).map_err(|error| error.to_string())?;
     let len = usize::try_from(header.batch_length)
         .ok()
