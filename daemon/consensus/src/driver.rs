@@ -242,8 +242,8 @@ impl<D: Disk, M: Machine> Driver<D, M> {
 
     /// Group commit: with one frame being flushed and one behind it, small entries wait and share
     /// the next frame; a flush cannot overtake the one before it, so a third frame would only cost a
-    /// flush of its own. (Measured at 20,000 records a second: waiting behind one frame already
-    /// costs 0.2 ms at the median, behind two nothing; the highest throughput gains a tenth.)
+    /// flush of its own. (At 20,000 records a second, median acknowledgement: 0.53 ms without
+    /// waiting, 0.55 behind two frames, 0.73 behind one.)
     fn gathers(&self) -> bool {
         self.wal.in_flight() > 1 && self.promised_bytes < GATHERED_BYTES_MIN
     }
