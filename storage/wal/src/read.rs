@@ -44,16 +44,23 @@ pub(crate) struct ReplayCache {
     len_bytes: usize,
 }
 
-/// What [`ReplayCache`] may keep; 8,000 frames of a block of commands each.
+/// What [`ReplayCache`] may keep: about 60,000 frames of one entry each.
 const REPLAY_CACHE_BYTES_MAX: usize = 32 << 20;
+/// Frames up to this size are read many at a time: one record a frame would otherwise cost a device
+/// read of its own, and there are thousands a second of them.
+const SMALL_FRAME_BYTES_MAX: u32 = 64 << 10;
+/// How much is read for them at once.
+const REPLAY_WINDOW_BYTES: u64 = 512 << 10;
+const _: () = assert!(REPLAY_WINDOW_BYTES >= 2 * SMALL_FRAME_BYTES_MAX as u64);
 
 impl ReplayCache {
     fn keep(&mut self, header: FrameHeader, commands: Bytes) {
-        // The slice holds the blocks it was read in.
         let rows = header.rows.len() + header.previous_rows.len();
-        let cost = padded(commands.len() as u64) as usize + BLOCK_BYTES + rows * size_of::<Row>();
+        let cost = commands.len() + rows * size_of::<Row>() + size_of::<FrameHeader>() + 64;
         if self.len_bytes + cost <= REPLAY_CACHE_BYTES_MAX {
             self.len_bytes += cost;
+            // A copy: the slice would hold the whole read it was cut from.
+            let commands = Bytes::copy_from_slice(&commands);
             self.frames.insert((header.segment, header.offset), (header, commands));
         }
     }
@@ -112,6 +119,25 @@ pub(crate) fn read_commands<D: Disk>(
         return Err(damaged("commands"));
     }
     Ok((header, commands))
+}
+
+/// The frame at the front of `bytes`, if its head and commands are all there and right.
+fn frame_in(
+    bytes: &Bytes,
+    segment: SegmentNumber,
+    offset: u64,
+    config: &WalConfig,
+) -> Option<(FrameHeader, Bytes)> {
+    let first = bytes.get(..BLOCK_BYTES)?;
+    let head_bytes = FrameHeader::peek_head_bytes(first)?;
+    let head = bytes.get(..head_bytes.max(BLOCK_BYTES))?;
+    let header = FrameHeader::decode(head, config).ok()?;
+    let (start, end) = (header.commands_start(), header.payload_start());
+    if header.segment != segment || header.offset != offset || end > bytes.len() {
+        return None;
+    }
+    let commands = bytes.slice(start..end);
+    (crc32c::crc32c(&commands) == header.commands_crc).then_some((header, commands))
 }
 
 /// The entries of `row` as stored.
@@ -191,10 +217,39 @@ impl<D: Disk> Wal<D> {
         if let Some((header, commands)) = cache.frames.get(&(segment, offset)) {
             return entries_of(run, header, commands);
         }
+        if run.frame.len_bytes <= SMALL_FRAME_BYTES_MAX {
+            self.read_window(file, segment, offset, cache);
+            if let Some((header, commands)) = cache.frames.get(&(segment, offset)) {
+                return entries_of(run, header, commands);
+            }
+        }
         let (header, commands) = read_commands(&self.disk, file, segment, offset, &self.config)?;
         let entries = entries_of(run, &header, &commands)?;
         cache.keep(header, commands);
         Ok(entries)
+    }
+
+    /// Keeps the frames that follow one another from `offset` on, as far as one read goes. Whatever
+    /// is wrong with one of them is found, and told, when that frame itself is asked for.
+    fn read_window(
+        &self,
+        file: FileId,
+        segment: SegmentNumber,
+        offset: u64,
+        cache: &mut ReplayCache,
+    ) {
+        let len = REPLAY_WINDOW_BYTES.min(self.config.segment_bytes.saturating_sub(offset));
+        let Ok(mut window) = self.disk.read(file, offset, len as usize) else { return };
+        let mut at = offset;
+        while let Some((header, commands)) = frame_in(&window, segment, at, &self.config) {
+            let frame_bytes = header.frame_bytes as usize;
+            cache.keep(header, commands);
+            if frame_bytes == 0 || frame_bytes >= window.len() {
+                break;
+            }
+            window = window.slice(frame_bytes..);
+            at += frame_bytes as u64;
+        }
     }
 
     /// Starts reading the bytes of `extent`; they come as [`WalEvent::Read`] with `token`.
