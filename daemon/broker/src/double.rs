@@ -11,7 +11,6 @@ use holdfast_base::{Clock, ClusterId, NodeId, Now, ReplicaId, ShardId, Term, Top
 use holdfast_batch::{BatchBuilder, Codec, RecordDraft};
 use holdfast_lane::{Answer, Leader, Leaders, Published, Request};
 use holdfast_metadata::{Image, Placement, ShardPlacement, Topic};
-use holdfast_wal::Extent;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
