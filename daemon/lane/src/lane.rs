@@ -24,7 +24,7 @@ use holdfast_consensus::{
 use holdfast_io::Disk;
 use holdfast_log::Partition;
 use holdfast_metadata::{CommandOutcome, Image};
-use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError, WalStatus};
+use holdfast_wal::{Identity, Recovered, SegmentNumber, Verdict, Wal, WalError, WalStatus};
 
 use crate::batch_index::BatchIndex;
 use crate::calls::{Calls, Slot};
@@ -155,6 +155,7 @@ impl<D: Disk> Lane<D> {
     /// The lane cannot start; the error says why and what to try.
     pub fn open(disk: D, config: LaneConfig, now: Now) -> Result<Self, DriverError> {
         let (wal, recovered) = Wal::recover(disk, config.wal.clone())?;
+        tell_recovery(&recovered);
         Self::start(wal, recovered, config, now)
     }
 
@@ -639,6 +640,38 @@ fn index_batches(
     }
     for key in &applied.removed {
         batches.remove(key);
+    }
+}
+
+/// What recovery found, in the words an operator needs at night.
+fn tell_recovery(recovered: &Recovered) {
+    tracing::info!(
+        boot = recovered.boot.0,
+        replicas = recovered.replicas.len(),
+        "the write-ahead log was read"
+    );
+    for row in &recovered.verdicts {
+        let (file, offset) = (&row.file, row.offset);
+        match row.verdict {
+            Verdict::End | Verdict::NeverOpened => {
+                tracing::debug!(file, offset, verdict = ?row.verdict, "the log ends here");
+            }
+            Verdict::Torn => tracing::info!(
+                file,
+                offset,
+                "a write was cut short here by the last stop and is dropped: it was never \
+                 acknowledged"
+            ),
+            Verdict::Repair => {
+                tracing::warn!(file, offset, "a damaged copy was written again from the good one");
+            }
+            Verdict::Corruption | Verdict::LaneFailed => tracing::error!(
+                file,
+                offset,
+                verdict = ?row.verdict,
+                "durable bytes are damaged here; the shards they belong to stop at this place"
+            ),
+        }
     }
 }
 
