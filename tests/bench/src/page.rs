@@ -272,6 +272,8 @@ pub fn render(options: &Options, comparison: &Comparison) -> String {
          with 10 GB once state is checkpointed, three nodes, cold reads, moves: they need parts that \
          do not exist yet or a view into the process.\n",
     );
+    // Written by hand: a figure that misses its goal is explained, not only shown.
+    page.push_str(include_str!("missed.md"));
     page
 }
 
