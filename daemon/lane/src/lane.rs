@@ -41,11 +41,13 @@ mod delete_records;
 mod fetch;
 mod list_offsets;
 mod produce;
+mod producer_expiry;
 mod reconcile;
 mod shard_zero;
 
 use fetch::Parked;
 use produce::Building;
+use producer_expiry::ExpiryMarks;
 
 /// A producer's batch that waits for its first copy, already in flight.
 #[derive(Debug)]
@@ -65,6 +67,7 @@ struct Leading {
     in_line: BTreeMap<PartitionKey, Vec<InLine>>,
     /// Partitions whose creation or removal is decided and not applied.
     reconciling: BTreeSet<PartitionKey>,
+    expiry: ExpiryMarks,
 }
 
 /// A proposed entry and who waits for which of its commands.

@@ -392,6 +392,27 @@ fn records_older_than_retention_go_without_anyone_asking() {
 }
 
 #[test]
+fn a_wall_clock_set_forward_by_years_does_not_make_a_retry_a_second_record() {
+    let mut node = Node::found(64 << 20);
+    let partition = node.create("orders", 1, &[("retention.ms", "-1")]);
+    let record = RecordDraft::value(node.now.wall_ms, "paid once");
+    let bytes = BatchBuilder::new(Codec::None).producer(7, 0, 0).record(record).build().unwrap();
+    let mut send = |node: &mut Node| {
+        let header = BatchHeader::parse(&bytes).unwrap();
+        let part = ProducePartition { partition, bytes: bytes.clone(), header };
+        match node.ask(Request::Produce(vec![part])) {
+            Answer::Produce(mut results) => results.remove(0).map(|appended| appended.base_offset),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(send(&mut node), Ok(0));
+    node.now.wall_ms += 10 * 365 * 86_400_000;
+    node.produce(partition, "another").unwrap();
+    node.run_ms(20_000);
+    assert_eq!(send(&mut node), Ok(0), "the first copy's offset");
+}
+
+#[test]
 fn producer_ids_are_never_given_out_twice_not_even_over_a_power_cut() {
     let mut node = Node::found(64 << 20);
     let mut seen = std::collections::BTreeSet::new();

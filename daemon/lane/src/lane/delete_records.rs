@@ -11,9 +11,6 @@ use crate::calls::Slot;
 use crate::config::HOUSEKEEPING_NS;
 use crate::request::{DeleteRecordsPartition, Reason, Refusal, Ticket};
 
-/// `producer.id.expiration.ms`, Kafka's default of one day.
-const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;
-
 impl<D: Disk> Lane<D> {
     pub(super) fn delete_records(
         &mut self,
@@ -88,12 +85,9 @@ impl<D: Disk> Lane<D> {
             };
             let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
             leading.decider.propose_retention(state, &mut building.entry, time_ms);
-            let expiry = leading.decider.propose_expire_producers(
-                state,
-                &mut building.entry,
-                time_ms,
-                PRODUCER_EXPIRATION_MS,
-            );
+            let Some(before_ms) = leading.expiry.note(now.boottime_ns, time_ms) else { continue };
+            let entry = &mut building.entry;
+            let expiry = leading.decider.propose_expire_producers(state, entry, before_ms, 0);
             if let Err(refused) = expiry {
                 tracing::debug!(%refused, "producers expire with a later entry");
             }

@@ -1,0 +1,62 @@
+//! When an idempotent producer that is silent may be forgotten.
+//!
+//! `producer.id.expiration.ms` is a time that has *passed*, so it is counted on the clock that
+//! cannot jump. Entry time follows the wall: had a producer been judged by it, a wall clock set
+//! forward by a day would forget every producer, and the retry of an acknowledged batch would be
+//! written a second time.
+//!
+//! ```text
+//! boottime   │ mark (t0, entry time) ......... mark ......... mark ....... now
+//!            │ └──────── at least a day ────────────────────────────────────┘
+//!            └▶ producers not seen since the entry time of the newest mark that old may go
+//! ```
+//!
+//! Caveat: a new leader starts counting anew, so a silent producer stays up to a day longer.
+
+use std::collections::VecDeque;
+
+/// `producer.id.expiration.ms`, Kafka's default of one day.
+const PRODUCER_EXPIRATION_NS: u64 = 86_400 * 1_000_000_000;
+/// Marks are this far apart: 144 of them, and a producer goes at most so much late.
+const MARK_EVERY_NS: u64 = 600 * 1_000_000_000;
+const _: () = assert!(MARK_EVERY_NS < PRODUCER_EXPIRATION_NS);
+
+/// Entry times seen in one reign. Invariant: both columns never fall.
+#[derive(Debug, Default)]
+pub(super) struct ExpiryMarks {
+    marks: VecDeque<(u64, i64)>,
+}
+
+impl ExpiryMarks {
+    /// Notes the entry time at a moment; answers the entry time before which a producer must have
+    /// been seen last to be forgotten, once that can be known.
+    pub(super) fn note(&mut self, boottime_ns: u64, time_ms: i64) -> Option<i64> {
+        let due = |(at_ns, _): &(u64, i64)| boottime_ns.saturating_sub(*at_ns) >= MARK_EVERY_NS;
+        if self.marks.back().is_none_or(due) {
+            self.marks.push_back((boottime_ns, time_ms));
+        }
+        let is_old =
+            |mark: &(u64, i64)| boottime_ns.saturating_sub(mark.0) >= PRODUCER_EXPIRATION_NS;
+        while self.marks.get(1).is_some_and(is_old) {
+            self.marks.pop_front();
+        }
+        self.marks.front().filter(|mark| is_old(mark)).map(|(_, time_ms)| *time_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_that_has_passed_lets_a_producer_go() {
+        let mut marks = ExpiryMarks::default();
+        assert_eq!(marks.note(0, 1_000), None);
+        let ten_years_ms = 315_360_000_000;
+        assert_eq!(marks.note(MARK_EVERY_NS, ten_years_ms), None, "the wall jumped");
+        assert_eq!(marks.note(PRODUCER_EXPIRATION_NS - 1, ten_years_ms), None);
+        assert_eq!(marks.note(PRODUCER_EXPIRATION_NS, ten_years_ms), Some(1_000));
+        let later_ns = PRODUCER_EXPIRATION_NS + MARK_EVERY_NS;
+        assert_eq!(marks.note(later_ns, ten_years_ms), Some(ten_years_ms));
+    }
+}
