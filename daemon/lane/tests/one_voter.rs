@@ -397,7 +397,7 @@ fn a_wall_clock_set_forward_by_years_does_not_make_a_retry_a_second_record() {
     let partition = node.create("orders", 1, &[("retention.ms", "-1")]);
     let record = RecordDraft::value(node.now.wall_ms, "paid once");
     let bytes = BatchBuilder::new(Codec::None).producer(7, 0, 0).record(record).build().unwrap();
-    let mut send = |node: &mut Node| {
+    let send = |node: &mut Node| {
         let header = BatchHeader::parse(&bytes).unwrap();
         let part = ProducePartition { partition, bytes: bytes.clone(), header };
         match node.ask(Request::Produce(vec![part])) {
