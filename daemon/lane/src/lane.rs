@@ -615,10 +615,7 @@ fn admin_refusal(refusal: &Refusal) -> AdminRefusal {
                       it may have happened: look, then try again"
                 .to_owned(),
         },
-        _ => AdminRefusal {
-            reason: AdminReason::NotController,
-            message: "this node does not lead the metadata shard now; try again".to_owned(),
-        },
+        _ => admin::not_controller(),
     }
 }
 

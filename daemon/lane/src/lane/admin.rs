@@ -202,7 +202,7 @@ fn audit(origin: &Origin) -> AuditOrigin {
     }
 }
 
-fn not_controller() -> AdminRefusal {
+pub(super) fn not_controller() -> AdminRefusal {
     AdminRefusal {
         reason: AdminReason::NotController,
         message: "this node does not lead the metadata shard now; try again".to_owned(),
