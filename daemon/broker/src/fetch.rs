@@ -107,6 +107,7 @@ fn refuse_or_collect(
                         fetch_offset: partition.fetch_offset,
                         max_bytes: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
                         current_leader_epoch: partition.current_leader_epoch,
+                        last_fetched_epoch: partition.last_fetched_epoch,
                     });
                     Part::Asked(asked.len() - 1)
                 }

@@ -229,6 +229,48 @@ impl<D: Disk> Lane<D> {
                 self.delete_topics(ticket, topics, &origin, now);
             }
             Request::AllocateProducerIds => self.allocate_producer_ids(ticket, now),
+            other => self.refuse_unbuilt(ticket, &other),
+        }
+    }
+
+    /// Calls whose border stands and whose room is being built.
+    fn refuse_unbuilt(&mut self, ticket: Ticket, request: &Request) {
+        use holdfast_coordinator::{GroupAnswer, GroupCall, GroupError};
+        let loading = GroupError::LoadInProgress;
+        let answer = match request {
+            Request::EpochEnds(parts) => Answer::EpochEnds(
+                parts.iter().map(|part| Err(self.refuse_here(&part.partition))).collect(),
+            ),
+            Request::Group(call) => Answer::Group(match call {
+                GroupCall::Join(_) => GroupAnswer::Join(Err(loading)),
+                GroupCall::Sync(_) => GroupAnswer::Sync(Err(loading)),
+                GroupCall::Heartbeat(_) => GroupAnswer::Heartbeat(Err(loading)),
+                GroupCall::Leave(_) => GroupAnswer::Leave(Err(loading)),
+                GroupCall::Describe { .. } => GroupAnswer::Describe(Err(loading)),
+                GroupCall::Delete { .. } => GroupAnswer::Delete(Err(loading)),
+            }),
+            Request::ListGroups => Answer::ListGroups(Err(loading)),
+            Request::CommitOffsets(_) => Answer::CommitOffsets(Err(loading)),
+            Request::FetchOffsets(_) => Answer::FetchOffsets(Err(loading)),
+            Request::DeleteOffsets { .. } => Answer::DeleteOffsets(Err(loading)),
+            Request::CreatePartitions(topics, _) => Answer::CreatePartitions(
+                topics.iter().map(|_| Err(admin::not_controller())).collect(),
+            ),
+            Request::AlterConfigs(resources, _) => Answer::AlterConfigs(
+                resources.iter().map(|_| Err(admin::not_controller())).collect(),
+            ),
+            _ => {
+                let refusal = self.refusal(ShardId::METADATA, 0, Reason::NotLeader);
+                Answer::DescribeQuorum(Err(refusal))
+            }
+        };
+        self.calls.answer(ticket, answer);
+    }
+
+    fn refuse_here(&self, key: &PartitionKey) -> Refusal {
+        match self.shard_of(key) {
+            Some(shard) => self.refuse(shard, key, Reason::NotLeader),
+            None => unknown_partition(None),
         }
     }
 

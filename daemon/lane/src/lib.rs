@@ -15,11 +15,18 @@ pub use config::{
     Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
     TAIL_CACHE_BYTES_DEV,
 };
+pub use holdfast_coordinator::{
+    Description, GroupAnswer, GroupCall, GroupError, GroupState, Heartbeat, Join, Joined,
+    JoinedMember, Leave, LeavingMember, Listed, MemberDescription, Sync, Synced,
+};
+pub use holdfast_log::{EpochEnd, NewOffset, OffsetRow};
+pub use holdfast_metadata::ConfigResource;
 pub use lane::{Lane, LaneStatus, Probes};
 pub use published::{Leader, Leaders, Published};
 pub use request::{
-    AdminReason, AdminRefusal, Answer, Appended, CreateTopic, CreatedTopic, DeleteRecordsPartition,
-    DeleteTopic, FetchPartition, FetchRequest, FetchedPartition, FoundOffset, LeaderHint,
-    ListOffsetsPartition, OffsetAnswer, OffsetQuery, Origin, Outcome, ProducePartition, Reason,
-    RecordSlice, Refusal, Request, Ticket,
+    AdminReason, AdminRefusal, AlterResource, AlteredResource, Answer, Appended, CommitOffsets,
+    ConfigChange, ConfigOperation, CreateTopic, CreatedTopic, DeleteRecordsPartition, DeleteTopic,
+    EpochEndPartition, FetchOffsets, FetchPartition, FetchRequest, FetchedPartition, FoundOffset,
+    GrowTopic, LeaderHint, ListOffsetsPartition, LogDir, OffsetAnswer, OffsetQuery, Origin,
+    Outcome, ProducePartition, Quorum, Reason, RecordSlice, Refusal, Request, Ticket,
 };

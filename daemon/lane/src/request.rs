@@ -12,6 +12,9 @@
 use bytes::Bytes;
 use holdfast_base::{NodeId, PartitionKey, ShardId, Term, TopicId};
 use holdfast_batch::BatchHeader;
+use holdfast_coordinator::{GroupAnswer, GroupCall, GroupError, Listed};
+use holdfast_log::{EpochEnd, NewOffset, OffsetRow};
+use holdfast_metadata::ConfigResource;
 use holdfast_wal::Extent;
 
 /// The caller's name for a call; unique while the call is open.
@@ -36,6 +39,31 @@ pub enum Request {
     DeleteTopics(Vec<DeleteTopic>, Origin),
     /// A block of producer ids, never given out before.
     AllocateProducerIds,
+    /// Where leader epochs end (OffsetForLeaderEpoch).
+    EpochEnds(Vec<EpochEndPartition>),
+    /// A group's membership.
+    Group(GroupCall),
+    /// Every group whose slot this node leads.
+    ListGroups,
+    /// Commit offsets of a group; answered when they are committed.
+    CommitOffsets(CommitOffsets),
+    /// Committed offsets of a group.
+    FetchOffsets(FetchOffsets),
+    /// Forget offsets of a group.
+    DeleteOffsets {
+        /// Which group.
+        group: String,
+        /// Which partitions.
+        partitions: Vec<PartitionKey>,
+    },
+    /// More partitions for topics. Answered as creation is: when their shards have them.
+    CreatePartitions(Vec<GrowTopic>, Origin),
+    /// Change configuration, each resource with its audit record.
+    AlterConfigs(Vec<AlterResource>, Origin),
+    /// What this node's WAL holds.
+    DescribeLogDir,
+    /// The voters of shard 0 and how far each is.
+    DescribeQuorum,
 }
 
 /// The answer to a [`Request`], same variant, same order of parts.
@@ -55,6 +83,26 @@ pub enum Answer {
     DeleteTopics(Vec<Result<(TopicId, String), AdminRefusal>>),
     /// First id and count.
     AllocateProducerIds(Result<(i64, u32), Refusal>),
+    /// Per partition; `None` when the epoch asked for is not known here.
+    EpochEnds(Vec<Result<Option<EpochEnd>, Refusal>>),
+    /// To Group.
+    Group(GroupAnswer),
+    /// Groups led here, ascending by id; or that a slot led here is still loading.
+    ListGroups(Result<Vec<Listed>, GroupError>),
+    /// For the call, or per offset in its order.
+    CommitOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+    /// Ascending by partition; those asked for that were never committed are not there.
+    FetchOffsets(Result<Vec<(PartitionKey, OffsetRow)>, GroupError>),
+    /// For the call, or per partition in its order.
+    DeleteOffsets(Result<Vec<Result<(), GroupError>>, GroupError>),
+    /// Per topic.
+    CreatePartitions(Vec<Result<(), AdminRefusal>>),
+    /// Per resource.
+    AlterConfigs(Vec<Result<(), AdminRefusal>>),
+    /// To DescribeLogDir.
+    DescribeLogDir(LogDir),
+    /// To DescribeQuorum: only shard 0's leader knows.
+    DescribeQuorum(Result<Quorum, Refusal>),
 }
 
 /// Who asked, for the audit record.
@@ -115,6 +163,8 @@ pub struct FetchPartition {
     pub max_bytes: u32,
     /// The leader epoch the client believes in, -1 if none: fenced when it differs.
     pub current_leader_epoch: i32,
+    /// Leader epoch of the last record the client has, -1 if it does not say (KIP-595).
+    pub last_fetched_epoch: i32,
 }
 
 /// What a read found.
@@ -128,6 +178,8 @@ pub struct FetchedPartition {
     pub log_start: i64,
     /// Whole batches in offset order.
     pub records: Vec<RecordSlice>,
+    /// The client's log went another way: where its epoch ends here. No records then.
+    pub diverging: Option<EpochEnd>,
 }
 
 /// Whole batches, contiguous.
@@ -204,6 +256,125 @@ pub struct DeleteRecordsPartition {
     pub partition: PartitionKey,
     /// New log start; -1 is the high watermark.
     pub before_offset: i64,
+}
+
+/// One partition of an [`Request::EpochEnds`] call.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochEndPartition {
+    /// Which.
+    pub partition: PartitionKey,
+    /// As in [`FetchPartition::current_leader_epoch`].
+    pub current_leader_epoch: i32,
+    /// The epoch whose end is asked for.
+    pub leader_epoch: i32,
+}
+
+/// Offsets to commit.
+#[derive(Clone, Debug)]
+pub struct CommitOffsets {
+    /// Of which group.
+    pub group: String,
+    /// Empty, with generation -1, for a client that assigns by itself: only while the group is
+    /// empty.
+    pub member_id: String,
+    /// `group.instance.id`.
+    pub instance_id: Option<String>,
+    /// As joined, -1 as above.
+    pub generation: i32,
+    /// Partitions that exist: the broker has looked the names up.
+    pub offsets: Vec<NewOffset>,
+}
+
+/// Offsets to look up.
+#[derive(Clone, Debug)]
+pub struct FetchOffsets {
+    /// Of which group; one that nobody knows has none.
+    pub group: String,
+    /// `None` is all.
+    pub partitions: Option<Vec<PartitionKey>>,
+}
+
+/// A topic to give more partitions.
+#[derive(Clone, Debug)]
+pub struct GrowTopic {
+    /// Its name.
+    pub name: String,
+    /// How many it shall have then.
+    pub total: i32,
+    /// Replica nodes of each new partition, when the client names them; else empty.
+    pub assignment: Vec<Vec<i32>>,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+/// Configuration to change.
+#[derive(Clone, Debug)]
+pub struct AlterResource {
+    /// Of what.
+    pub resource: AlteredResource,
+    /// In order.
+    pub changes: Vec<ConfigChange>,
+    /// Whatever `changes` does not name goes back to its default (AlterConfigs 33).
+    pub replace_all: bool,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+/// What configuration is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AlteredResource {
+    /// A topic, by name.
+    Topic(String),
+    /// Nodes or a group.
+    Other(ConfigResource),
+}
+
+/// One change of one setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigChange {
+    /// Kafka's or Holdfast's name.
+    pub name: String,
+    /// What to do.
+    pub operation: ConfigOperation,
+    /// For all but `Delete`.
+    pub value: Option<String>,
+}
+
+/// Kafka's four ways to change a setting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigOperation {
+    /// To this value.
+    Set,
+    /// Back to the default.
+    Delete,
+    /// Add to a list.
+    Append,
+    /// Take from a list.
+    Subtract,
+}
+
+/// The WAL of a node as DescribeLogDirs shows it.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    /// Bytes the WAL may take.
+    pub total_bytes: u64,
+    /// Of them free.
+    pub usable_bytes: u64,
+    /// Bytes between log start and end of each partition held here.
+    pub partitions: Vec<(PartitionKey, u64)>,
+}
+
+/// Shard 0 as DescribeQuorum shows it.
+#[derive(Clone, Debug)]
+pub struct Quorum {
+    /// Which node leads.
+    pub leader: NodeId,
+    /// In this term.
+    pub term: Term,
+    /// Committed up to here.
+    pub committed: u64,
+    /// Each voter and the index up to which it holds the log, as far as the leader knows.
+    pub voters: Vec<(NodeId, u64)>,
 }
 
 /// A topic to create.

@@ -194,6 +194,7 @@ fn fetch(partition: PartitionKey, fetch_offset: i64, min_bytes: u32, deadline_ns
             fetch_offset,
             max_bytes: 1 << 20,
             current_leader_epoch: -1,
+            last_fetched_epoch: -1,
         }],
     })
 }

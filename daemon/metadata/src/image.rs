@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_base::{ClusterId, Index, NodeId, ReplicaId, ShardId, TopicId};
+use holdfast_base::{ClusterId, CoordinatorSlot, Index, NodeId, ReplicaId, ShardId, TopicId};
 
 /// What is there, as of entry `applied`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,6 +20,12 @@ pub struct Image {
     pub topics_by_name: Arc<BTreeMap<String, Arc<Topic>>>,
     /// Topics by id.
     pub topics_by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    /// Where each coordinator slot lives, by slot number. Empty before genesis, then
+    /// `CoordinatorSlot::COUNT` rows.
+    pub coordinator_slots: Arc<Vec<Placement>>,
+    /// Dynamic configuration of everything but topics (theirs is in [`Topic::configs`]): only what
+    /// was set. A resource without settings has no row.
+    pub configs: Arc<BTreeMap<ConfigResource, BTreeMap<String, String>>>,
     /// The last entry applied.
     pub applied: Index,
     /// Its time, ms since 1970. Not a bound on how old the image is: that takes a clock.
@@ -45,12 +51,30 @@ impl Image {
         self.topics_by_id.get(&id)
     }
 
+    /// The shard that holds the coordinator of a group.
+    #[must_use]
+    pub fn shard_of_slot(&self, slot: CoordinatorSlot) -> Option<(ShardId, &ShardPlacement)> {
+        let placement = self.coordinator_slots.get(usize::from(slot.0))?;
+        Some((placement.shard, self.shards.get(&placement.shard)?))
+    }
+
     /// The shard that holds a partition, and its placement.
     #[must_use]
     pub fn shard_of(&self, topic: &Topic, partition: i32) -> Option<(ShardId, &ShardPlacement)> {
         let placement = topic.partitions.get(usize::try_from(partition).ok()?)?;
         Some((placement.shard, self.shards.get(&placement.shard)?))
     }
+}
+
+/// What dynamic configuration can be about, beside topics.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ConfigResource {
+    /// Every node that has no value of its own (Kafka's broker with an empty name).
+    EveryBroker,
+    /// One node.
+    Broker(NodeId),
+    /// A consumer group, by id.
+    Group(String),
 }
 
 /// A node and where clients find it.

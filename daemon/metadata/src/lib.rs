@@ -40,7 +40,7 @@ pub use decide::{
     ProducerIdBlock, TopicPlan, TopicRef, propose_allocate_producer_ids, propose_create_topic,
     propose_delete_topic, propose_genesis, propose_register_node, validate_create_topic,
 };
-pub use image::{Genesis, Image, Listener, Node, Placement, ShardPlacement, Topic};
+pub use image::{ConfigResource, Genesis, Image, Listener, Node, Placement, ShardPlacement, Topic};
 pub use name::{RESERVED_TOPIC_NAMES, TOPIC_NAME_BYTES_MAX};
 pub use placement::{SHARDS_PER_REPLICATION_FACTOR, default_replication_factor};
 pub use refusal::{Reason, Refusal};

@@ -65,6 +65,27 @@ impl fmt::Display for PartitionKey {
     }
 }
 
+/// A coordinator slot: the unit in which consumer groups (later transactions) live in a data shard
+/// and move between shards. Fixed in number when a cluster is founded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct CoordinatorSlot(pub u16);
+
+impl CoordinatorSlot {
+    /// Kafka's default number of `__consumer_offsets` partitions; every cluster is founded with it.
+    pub const COUNT: u16 = 50;
+
+    /// The slot of a group id, by the rule clients' tools know from Kafka: the Java hash of the
+    /// UTF-16 text, without its sign, modulo the number of slots.
+    #[must_use]
+    pub fn of(id: &str) -> Self {
+        let hash = id
+            .encode_utf16()
+            .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+        let slot = (hash & i32::MAX) % i32::from(Self::COUNT);
+        CoordinatorSlot(u16::try_from(slot).expect("a remainder of 50"))
+    }
+}
+
 /// Base64url without padding, as Kafka prints its ids.
 #[must_use]
 pub fn format_uuid(bytes: &[u8; 16]) -> String {
@@ -110,5 +131,14 @@ mod tests {
             0x66, 0x77,
         ];
         assert_eq!(format_uuid(&bytes), "XyoRkP4HTTyaASIzRFVmdw");
+    }
+
+    #[test]
+    fn a_group_falls_into_the_slot_kafka_would_give_it() {
+        assert_eq!(CoordinatorSlot::of(""), CoordinatorSlot(0));
+        // "group".hashCode() is 98629247 in Java.
+        assert_eq!(CoordinatorSlot::of("group"), CoordinatorSlot(47));
+        // "polygenelubricants".hashCode() is Integer.MIN_VALUE, whose sign is dropped.
+        assert_eq!(CoordinatorSlot::of("polygenelubricants"), CoordinatorSlot(0));
     }
 }

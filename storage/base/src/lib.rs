@@ -9,7 +9,8 @@ mod position;
 mod time;
 
 pub use ids::{
-    BootCount, ClusterId, LaneId, NodeId, PartitionKey, ReplicaId, ShardId, TopicId, format_uuid,
+    BootCount, ClusterId, CoordinatorSlot, LaneId, NodeId, PartitionKey, ReplicaId, ShardId,
+    TopicId, format_uuid,
 };
 pub use position::{Index, Term};
 pub use time::{Clock, Now, Rng, SplitMix64};

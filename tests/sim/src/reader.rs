@@ -137,6 +137,7 @@ impl Reader {
                     fetch_offset: self.position,
                     max_bytes: 32 << 10,
                     current_leader_epoch: -1,
+                    last_fetched_epoch: -1,
                 }],
             }),
         };

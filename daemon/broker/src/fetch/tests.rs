@@ -27,6 +27,7 @@ fn found(records: Vec<RecordSlice>) -> Answer {
         last_stable: 10,
         log_start: 2,
         records,
+        diverging: None,
     })])
 }
 

@@ -163,7 +163,10 @@ impl<D: Disk> Lane<D> {
             .map(|(extent, base_offset)| self.slice(extent, base_offset))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| self.refuse(shard, &key, Reason::Storage))?;
-        Ok((FetchedPartition { high_watermark, last_stable, log_start, records }, bytes))
+        Ok((
+            FetchedPartition { high_watermark, last_stable, log_start, records, diverging: None },
+            bytes,
+        ))
     }
 
     /// Bytes in memory, or their place on the device.
