@@ -2,7 +2,8 @@
 
 use holdfast_base::ShardId;
 use holdfast_batch::{BatchHeader, checksum};
-use holdfast_consensus::{Committed, Machine, Quarantine};
+use holdfast_consensus::{Committed, Driver, Machine, Quarantine};
+use holdfast_io::Disk;
 use holdfast_log::{Command, Shard, decode_commands};
 use holdfast_metadata::Metadata;
 use holdfast_wal::Locator;
@@ -18,6 +19,19 @@ pub(crate) enum ShardMachine {
 pub(crate) enum Outcome {
     Metadata(holdfast_metadata::Applied),
     Data(holdfast_log::Applied),
+}
+
+/// A data shard's applied state. By the driver alone, so that a lane's other parts stay free.
+pub(crate) fn data_shard<D: Disk>(
+    driver: &Driver<D, ShardMachine>,
+    shard: ShardId,
+) -> Option<&Shard> {
+    driver.machine(shard)?.data()
+}
+
+/// Shard 0's applied state, likewise.
+pub(crate) fn metadata_shard<D: Disk>(driver: &Driver<D, ShardMachine>) -> Option<&Metadata> {
+    driver.machine(ShardId::METADATA)?.metadata()
 }
 
 impl ShardMachine {

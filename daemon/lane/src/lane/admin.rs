@@ -15,6 +15,7 @@ use holdfast_metadata::{
 
 use super::Lane;
 use crate::calls::Slot;
+use crate::machines::metadata_shard;
 use crate::request::{
     AdminReason, AdminRefusal, CreateTopic, CreatedTopic, DeleteTopic, Origin, Ticket,
 };
@@ -78,7 +79,7 @@ impl<D: Disk> Lane<D> {
                 DeleteTopic::Name(name) => TopicRef::Name(name),
                 DeleteTopic::Id(id) => TopicRef::Id(id),
             };
-            let metadata = self.driver.machine(ShardId::METADATA).and_then(|m| m.metadata());
+            let metadata = metadata_shard(&self.driver);
             let (Some(decider), Some(metadata)) = (&mut self.metadata_decider, metadata) else {
                 self.calls.fill_delete_topic(ticket, part, Err(not_controller()));
                 continue;
@@ -105,7 +106,7 @@ impl<D: Disk> Lane<D> {
         builder: &mut CommandBuilder,
     ) -> Result<TopicPlan, AdminRefusal> {
         let id = self.draw_topic_id();
-        let metadata = self.driver.machine(ShardId::METADATA).and_then(|m| m.metadata());
+        let metadata = metadata_shard(&self.driver);
         let (Some(decider), Some(metadata)) = (&mut self.metadata_decider, metadata) else {
             return Err(not_controller());
         };

@@ -5,10 +5,12 @@ use holdfast_io::Disk;
 use holdfast_log::Proposal;
 use holdfast_wal::Admission;
 
+use super::Lane;
+use super::place::unknown_partition;
 use super::produce::{Building, reason_of};
-use super::{Lane, unknown_partition};
 use crate::calls::Slot;
 use crate::config::HOUSEKEEPING_NS;
+use crate::machines::data_shard;
 use crate::request::{DeleteRecordsPartition, Reason, Refusal, Ticket};
 
 impl<D: Disk> Lane<D> {
@@ -42,7 +44,7 @@ impl<D: Disk> Lane<D> {
         let Some((_, time_ms)) = self.driver.deciding(shard, now) else {
             return Err(self.refuse(shard, &key, Reason::NotLeader));
         };
-        let state = self.driver.machine(shard).and_then(|machine| machine.data());
+        let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else {
             return Err(unknown_partition(None));
         };
@@ -79,7 +81,7 @@ impl<D: Disk> Lane<D> {
                 continue;
             }
             let Some((_, time_ms)) = self.driver.deciding(shard, now) else { continue };
-            let state = self.driver.machine(shard).and_then(|machine| machine.data());
+            let state = data_shard(&self.driver, shard);
             let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else {
                 continue;
             };

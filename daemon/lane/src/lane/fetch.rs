@@ -71,13 +71,14 @@ impl Parked {
 struct Found {
     parts: Vec<Result<FetchedPartition, Refusal>>,
     bytes: u64,
-    refused: bool,
+    /// A partition has an answer that cannot wait: refused, or diverging.
+    urgent: bool,
 }
 
 impl<D: Disk> Lane<D> {
     pub(super) fn fetch(&mut self, ticket: Ticket, request: FetchRequest, now: Now) {
         let found = self.find(&request, now);
-        let complete = found.refused
+        let complete = found.urgent
             || found.bytes >= u64::from(request.min_bytes)
             || request.deadline_ns <= now.boottime_ns
             || request.partitions.is_empty();
@@ -107,16 +108,17 @@ impl<D: Disk> Lane<D> {
 
     fn find(&mut self, request: &FetchRequest, now: Now) -> Found {
         let mut found =
-            Found { parts: Vec::with_capacity(request.partitions.len()), bytes: 0, refused: false };
+            Found { parts: Vec::with_capacity(request.partitions.len()), bytes: 0, urgent: false };
         let mut left = u64::from(request.max_bytes);
         for partition in &request.partitions {
             let part = self.find_partition(partition, left, found.bytes == 0, now);
             match &part {
-                Ok((_, bytes)) => {
+                Ok((fetched, bytes)) => {
+                    found.urgent |= fetched.diverging.is_some();
                     found.bytes += bytes;
                     left = left.saturating_sub(*bytes);
                 }
-                Err(_) => found.refused = true,
+                Err(_) => found.urgent = true,
             }
             found.parts.push(part.map(|(fetched, _)| fetched));
         }
@@ -136,6 +138,13 @@ impl<D: Disk> Lane<D> {
         let (shard, partition) = self.readable(&key, asked.current_leader_epoch, now)?;
         let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
         let last_stable = partition.last_stable();
+        if let Some(end) = self.diverging(shard, partition, asked, now) {
+            let records = Vec::new();
+            let diverging = Some(end);
+            let fetched =
+                FetchedPartition { high_watermark, last_stable, log_start, records, diverging };
+            return Ok((fetched, 0));
+        }
         let decided_end = self.decided_end(shard, &key).unwrap_or(high_watermark);
         if asked.fetch_offset < log_start || asked.fetch_offset > decided_end.max(high_watermark) {
             return Err(self.refuse(shard, &key, Reason::OffsetOutOfRange));

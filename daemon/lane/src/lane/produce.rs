@@ -17,8 +17,10 @@ use holdfast_io::Disk;
 use holdfast_log::{CommandOutcome, Decision, EntryBuilder, ProduceFacts, Refused};
 use holdfast_wal::{Admission, Chunk, Payload};
 
-use super::{InLine, Lane, Pending, unknown_partition};
+use super::place::unknown_partition;
+use super::{InLine, Lane, Pending};
 use crate::calls::Slot;
+use crate::machines::data_shard;
 use crate::request::{Appended, Outcome as Fate, ProducePartition, Reason, Refusal, Ticket};
 
 /// An entry being collected for one shard.
@@ -83,7 +85,7 @@ impl<D: Disk> Lane<D> {
         let Some((term, time_ms)) = self.driver.deciding(shard, now) else {
             return Err(self.refuse(shard, &key, Reason::NotLeader));
         };
-        let state = self.driver.machine(shard).and_then(|machine| machine.data());
+        let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else {
             return Err(self.refuse(shard, &key, Reason::NotLeader));
         };

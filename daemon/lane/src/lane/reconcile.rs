@@ -17,6 +17,7 @@ use holdfast_wal::Admission;
 
 use super::Lane;
 use super::produce::Building;
+use crate::machines::data_shard;
 use crate::topic_config::partition_config;
 
 impl<D: Disk> Lane<D> {
@@ -56,7 +57,7 @@ impl<D: Disk> Lane<D> {
             return;
         }
         let Some((_, time_ms)) = self.driver.deciding(shard, now) else { return };
-        let state = self.driver.machine(shard).and_then(|machine| machine.data());
+        let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
         let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
         let missing = wanted.iter().filter(|(key, _)| state.partition(key).is_none());

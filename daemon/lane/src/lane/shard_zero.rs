@@ -8,8 +8,10 @@ use holdfast_metadata::{
 };
 use holdfast_wal::Admission;
 
-use super::{Lane, Pending, deleted_topics};
+use super::replay::deleted_topics;
+use super::{Lane, Pending};
 use crate::calls::Slot;
+use crate::machines::metadata_shard;
 use crate::request::{AdminReason, AdminRefusal, Answer, Reason, Ticket};
 
 impl<D: Disk> Lane<D> {
@@ -40,7 +42,7 @@ impl<D: Disk> Lane<D> {
     }
 
     pub(super) fn allocate_producer_ids(&mut self, ticket: Ticket, now: Now) {
-        let metadata = self.driver.machine(ShardId::METADATA).and_then(|m| m.metadata());
+        let metadata = metadata_shard(&self.driver);
         let (Some(decider), Some(metadata)) = (&mut self.metadata_decider, metadata) else {
             let refusal = self.refusal(ShardId::METADATA, 0, Reason::NotLeader);
             self.calls.answer(ticket, Answer::AllocateProducerIds(Err(refusal)));

@@ -1,0 +1,151 @@
+//! What an applied entry changes for those who wait: the batch index grows, calls are answered,
+//! parked fetches wake up.
+//!
+//! A waiter is answered by the entry applied at its index: with its outcome if the term is the
+//! same, as not happened if another term took the index.
+
+use std::collections::BTreeMap;
+
+use holdfast_base::{Index, PartitionKey, ShardId, Term};
+use holdfast_io::Disk;
+use holdfast_wal::Extent;
+
+use super::{Lane, admin};
+use crate::batch_index::BatchIndex;
+use crate::calls::Slot;
+use crate::machines::{Outcome, data_shard};
+use crate::request::{AdminReason, AdminRefusal, Answer, Outcome as Fate, Reason, Refusal};
+
+impl<D: Disk> Lane<D> {
+    /// An entry is applied: the batch index grows, waiters are answered.
+    pub(super) fn settle(
+        &mut self,
+        shard: ShardId,
+        index: Index,
+        term: Term,
+        outcome: Option<Outcome>,
+        payload: Extent,
+    ) {
+        if let Some(Outcome::Data(applied)) = &outcome {
+            index_batches(&mut self.batches, applied, payload);
+        }
+        let pending = self.pending.remove(&(shard, index));
+        let slots = match pending {
+            Some(pending)
+                if outcome.is_some()
+                    && (pending.term == term || self.config.planted.pending_by_index_only) =>
+            {
+                pending.slots
+            }
+            Some(pending) => {
+                self.probes.other_term_took_index += 1;
+                // Another term took the index: what was decided for it never happened.
+                let refusal = self.refusal(shard, 0, Reason::NotLeader);
+                self.refuse_slots(pending.slots, &refusal);
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        match outcome {
+            Some(Outcome::Data(applied)) => self.settle_data(shard, &applied, slots),
+            Some(Outcome::Metadata(applied)) => self.settle_metadata(applied, slots),
+            None => {}
+        }
+    }
+
+    fn settle_data(
+        &mut self,
+        shard: ShardId,
+        applied: &holdfast_log::Applied,
+        slots: Vec<(usize, Slot)>,
+    ) {
+        if let Some(leading) = self.leading.get_mut(&shard)
+            && let Some(state) = data_shard(&self.driver, shard)
+        {
+            leading.decider.applied(state, applied);
+            for key in applied.created.iter().chain(&applied.removed) {
+                leading.reconciling.remove(key);
+            }
+        }
+        for (ordinal, slot) in slots {
+            self.answer_slot(shard, slot, applied.outcomes.get(ordinal).copied());
+        }
+        for key in applied.changed.iter().chain(&applied.removed) {
+            self.probes.fetches_woken += self.parked.waits_on(key).count() as u64;
+            self.awake.extend(self.parked.waits_on(key));
+            self.answer_in_line(shard, key);
+        }
+        for key in &applied.refused {
+            self.refuse_in_line(shard, key);
+        }
+        if !applied.created.is_empty() || !applied.removed.is_empty() {
+            self.reconcile = true;
+        }
+    }
+
+    pub(super) fn refuse_slots(&mut self, slots: Vec<(usize, Slot)>, refusal: &Refusal) {
+        for (_, slot) in slots {
+            match slot {
+                Slot::Produce { ticket, part, .. } => {
+                    self.calls.fill_produce(ticket, part, Err(refusal.clone()));
+                }
+                Slot::DeleteRecords { ticket, part, .. } => {
+                    self.calls.fill_delete_records(ticket, part, Err(refusal.clone()));
+                }
+                Slot::CreateTopic { ticket, part } => {
+                    self.calls.fill_create_topic(ticket, part, Err(admin_refusal(refusal)));
+                }
+                Slot::DeleteTopic { ticket, part, .. } => {
+                    self.calls.fill_delete_topic(ticket, part, Err(admin_refusal(refusal)));
+                }
+                Slot::ProducerIds { ticket } => {
+                    let answer = Answer::AllocateProducerIds(Err(refusal.clone()));
+                    self.calls.answer(ticket, answer);
+                }
+            }
+        }
+    }
+}
+
+/// A refusal of a proposal as an administrator reads it.
+fn admin_refusal(refusal: &Refusal) -> AdminRefusal {
+    match (refusal.reason, refusal.outcome) {
+        (Reason::NoSpace, _) => AdminRefusal {
+            reason: AdminReason::NoSpace,
+            message: "the write-ahead log is full, even its reserve; free space or raise the WAL \
+                      size, then try again"
+                .to_owned(),
+        },
+        (_, Fate::Unknown) => AdminRefusal {
+            reason: AdminReason::TimedOut,
+            message: "leadership of the metadata shard was lost while this was being committed; \
+                      it may have happened: look, then try again"
+                .to_owned(),
+        },
+        _ => admin::not_controller(),
+    }
+}
+
+pub(super) fn index_batches(
+    batches: &mut BTreeMap<PartitionKey, BatchIndex>,
+    applied: &holdfast_log::Applied,
+    payload: Extent,
+) {
+    for batch in &applied.appended {
+        let extent = payload.part(batch.payload_start, batch.payload_len_bytes);
+        batches.entry(batch.partition).or_default().push(
+            batch.base_offset,
+            batch.last_offset,
+            batch.max_timestamp_ms,
+            extent,
+        );
+    }
+    for (key, log_start) in &applied.log_starts {
+        if let Some(index) = batches.get_mut(key) {
+            index.drop_before(*log_start);
+        }
+    }
+    for key in &applied.removed {
+        batches.remove(key);
+    }
+}

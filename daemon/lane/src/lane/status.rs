@@ -1,0 +1,70 @@
+//! Numbers of a lane, for status pages, metrics and tests.
+
+use holdfast_consensus::ReplicaStatus;
+use holdfast_io::Disk;
+use holdfast_wal::{WalError, WalStatus};
+
+use super::Lane;
+use crate::batch_index::BatchIndex;
+
+/// Numbers for status pages and metrics.
+#[derive(Clone, Debug)]
+pub struct LaneStatus {
+    /// The WAL.
+    pub wal: WalStatus,
+    /// Every replica.
+    pub replicas: Vec<ReplicaStatus>,
+    /// Calls not answered yet, parked fetches not counted.
+    pub open_calls: usize,
+    /// Fetches that wait for records.
+    pub parked_fetches: usize,
+    /// Bytes in the tail cache.
+    pub tail_cache_bytes: u64,
+    /// Batches in the read index.
+    pub indexed_batches: usize,
+    /// The device failed: nothing is acknowledged any more.
+    pub failed: Option<WalError>,
+}
+
+/// How often rare situations came about since the start, for tests that must have seen them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Probes {
+    /// Batches answered with the offset of their first copy, already committed.
+    pub duplicates_committed: u64,
+    /// Batches that waited for their first copy, still in flight.
+    pub duplicates_in_flight: u64,
+    /// Parked fetches tried again because a partition moved.
+    pub fetches_woken: u64,
+    /// Entries whose waiters were told that their fate is unknown.
+    pub pending_failed: u64,
+    /// Entries whose waiters were told that they never happened.
+    pub other_term_took_index: u64,
+}
+
+impl<D: Disk> Lane<D> {
+    /// Numbers for status pages and metrics.
+    #[must_use]
+    pub fn status(&self) -> LaneStatus {
+        LaneStatus {
+            wal: self.driver.wal().status(),
+            replicas: self.driver.status().collect(),
+            open_calls: self.calls.open_count(),
+            parked_fetches: self.parked.len(),
+            tail_cache_bytes: self.driver.tail_cache_bytes(),
+            indexed_batches: self.batches.values().map(BatchIndex::len).sum(),
+            failed: self.failed.clone(),
+        }
+    }
+
+    /// How often rare situations came about in this lane.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        self.probes
+    }
+
+    /// The same for its replicas.
+    #[must_use]
+    pub fn consensus_probes(&self) -> holdfast_consensus::Probes {
+        self.driver.probes()
+    }
+}

@@ -1,0 +1,6 @@
+//! What a lane does, told as stories on a simulated disk.
+
+#![expect(clippy::unwrap_used, reason = "a story fails where it cannot go on")]
+
+mod node;
+mod one_voter;
