@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_base::{Index, Now, ShardId, Term};
+use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_io::Disk;
 use holdfast_wal::{Admission, Chunk, Extent, Payload, Wal, WalError, WalEvent};
 
@@ -223,6 +223,18 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             last: replica.raw.store().last(),
             persisted: Index(replica.raw.raft.raft_log.persisted),
             quarantine: replica.quarantine.clone(),
+        })
+    }
+
+    /// Each voter of a shard led here and the newest index it is known to hold on stable media;
+    /// nothing where this replica does not lead.
+    pub fn progress(&self, shard: ShardId) -> impl Iterator<Item = (ReplicaId, Index)> + '_ {
+        let leading = self.replicas.get(&shard).filter(|replica| replica.is_leader());
+        leading.into_iter().flat_map(|replica| {
+            replica.voters.iter().filter_map(|voter| {
+                let progress = replica.raw.raft.prs().get(voter.0)?;
+                Some((*voter, Index(progress.matched)))
+            })
         })
     }
 
