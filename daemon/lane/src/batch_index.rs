@@ -43,6 +43,8 @@ impl Row {
 #[derive(Debug, Default)]
 pub(crate) struct BatchIndex {
     rows: VecDeque<Row>,
+    /// Sum of the rows' lengths.
+    held_bytes: u64,
 }
 
 impl BatchIndex {
@@ -56,6 +58,7 @@ impl BatchIndex {
         let greatest_ms = newest.map_or(max_ms, |row| row.greatest_ms.max(max_ms));
         let last_delta = u32::try_from(last_offset - base_offset)
             .expect("apply bounds a batch's last offset delta to an i32");
+        self.held_bytes += u64::from(at.len_bytes);
         self.rows.push_back(Row {
             base_offset,
             last_delta,
@@ -72,6 +75,7 @@ impl BatchIndex {
         let mut lost_ms = None;
         while let Some(row) = self.rows.front().filter(|row| row.last_offset() < log_start) {
             lost_ms = lost_ms.max(Some(row.max_timestamp_ms));
+            self.held_bytes -= u64::from(row.len_bytes);
             self.rows.pop_front();
         }
         let stale = self.rows.front().is_some_and(|row| row.greatest_ms > row.max_timestamp_ms);
@@ -98,6 +102,11 @@ impl BatchIndex {
     /// The batch that holds the greatest timestamp.
     pub(crate) fn greatest_time(&self) -> Option<&Row> {
         self.at_time(self.rows.back()?.greatest_ms)
+    }
+
+    /// Bytes of all batches; one that `log_start` cuts counts whole.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     /// How many batches.
@@ -151,6 +160,6 @@ mod tests {
         index.drop_before(5);
         assert_eq!(index.at_time(40).map(|row| row.base_offset), Some(10));
         assert_eq!(index.at_time(60).map(|row| row.base_offset), None);
-        assert_eq!(index.len(), 2);
+        assert_eq!((index.len(), index.held_bytes()), (2, 18));
     }
 }

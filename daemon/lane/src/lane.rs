@@ -28,10 +28,11 @@ use crate::calls::{Calls, Slot};
 use crate::config::LaneConfig;
 use crate::machines::{Outcome, ShardMachine, metadata_shard};
 use crate::published::{Leaders, Published};
-use crate::request::{Answer, Reason, Request, Ticket};
+use crate::request::{Answer, Request, Ticket};
 
 mod admin;
 mod delete_records;
+mod describe;
 mod epoch_ends;
 mod fetch;
 mod list_offsets;
@@ -195,6 +196,8 @@ impl<D: Disk> Lane<D> {
                 self.delete_topics(ticket, topics, &origin, now);
             }
             Request::EpochEnds(parts) => self.epoch_ends(ticket, &parts, now),
+            Request::DescribeLogDir => self.describe_log_dir(ticket),
+            Request::DescribeQuorum => self.describe_quorum(ticket),
             Request::AllocateProducerIds => self.allocate_producer_ids(ticket, now),
             other => self.refuse_unbuilt(ticket, &other),
         }
@@ -223,10 +226,7 @@ impl<D: Disk> Lane<D> {
             Request::AlterConfigs(resources, _) => Answer::AlterConfigs(
                 resources.iter().map(|_| Err(admin::not_controller())).collect(),
             ),
-            _ => {
-                let refusal = self.refusal(ShardId::METADATA, 0, Reason::NotLeader);
-                Answer::DescribeQuorum(Err(refusal))
-            }
+            other => unreachable!("{other:?} has its room"),
         };
         self.calls.answer(ticket, answer);
     }

@@ -46,12 +46,7 @@ impl<D: Disk> Lane<D> {
         leader: Option<ReplicaId>,
         now: Now,
     ) {
-        let node = leader.and_then(|replica| {
-            let placed = self.image.shards.get(&shard).and_then(|placement| {
-                placement.replicas.iter().find(|(id, _)| *id == replica).map(|(_, node)| *node)
-            });
-            placed.or_else(|| self.config.founding.node_of(shard, replica))
-        });
+        let node = leader.and_then(|replica| self.node_of(shard, replica));
         if let Some(node) = node
             && self.leaders.get(&shard).is_none_or(|known| known.term <= term)
         {

@@ -1,13 +1,14 @@
 //! One node whose shards have one voter, on a simulated disk: what an operator's smallest
 //! installation does, told as stories.
 
+use holdfast_base::{PartitionKey, Term};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
 use holdfast_lane::{
     AdminReason, Answer, CreateTopic, DeleteRecordsPartition, EpochEnd, EpochEndPartition,
     FoundOffset, ListOffsetsPartition, OffsetQuery, ProducePartition, Reason, Request,
 };
 
-use crate::node::{Node, fetch, origin, produce, values};
+use crate::node::{Node, batch, fetch, origin, produce, values};
 
 #[test]
 fn what_was_acknowledged_is_read_back_after_a_power_cut() {
@@ -266,4 +267,42 @@ fn a_client_learns_where_its_epoch_ended_and_a_fetch_tells_it_that_its_log_diver
     assert_eq!(fetched.diverging, Some(EpochEnd { epoch: 1, end_offset: 3 }));
     assert!(fetched.records.is_empty());
     assert!(node.now.boottime_ns - before_ns < 1_000_000_000, "not parked");
+}
+
+#[test]
+fn the_log_directory_shows_every_partition_with_the_bytes_it_keeps() {
+    let capacity_bytes = 64 << 20;
+    let mut node = Node::found(capacity_bytes);
+    let partition = node.create("orders", 2, &[]);
+    let empty = PartitionKey { partition: 1, ..partition };
+    let describe = |node: &mut Node| match node.ask(Request::DescribeLogDir) {
+        Answer::DescribeLogDir(found) => found,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(describe(&mut node).partitions, [(partition, 0), (empty, 0)]);
+    for _ in 0..10 {
+        node.produce(partition, "x").unwrap();
+    }
+    let batch_bytes = batch("x", node.now.wall_ms).len() as u64;
+    let found = describe(&mut node);
+    assert_eq!(found.partitions, [(partition, 10 * batch_bytes), (empty, 0)]);
+    assert_eq!(found.total_bytes, capacity_bytes);
+    assert!(found.usable_bytes > capacity_bytes / 2 && found.usable_bytes < capacity_bytes);
+    node.ask(Request::DeleteRecords(vec![DeleteRecordsPartition { partition, before_offset: 4 }]));
+    assert_eq!(describe(&mut node).partitions[0].1, 6 * batch_bytes);
+    node.power_cut();
+    node.start();
+    assert_eq!(describe(&mut node).partitions[0].1, 6 * batch_bytes, "after a restart too");
+}
+
+#[test]
+fn the_only_node_is_the_quorum_and_holds_all_of_it() {
+    let mut node = Node::found(64 << 20);
+    node.create("orders", 1, &[]);
+    let Answer::DescribeQuorum(Ok(quorum)) = node.ask(Request::DescribeQuorum) else {
+        panic!("no quorum")
+    };
+    assert_eq!((quorum.leader, quorum.term), (node.config.node, Term(1)));
+    assert!(quorum.committed > 1);
+    assert_eq!(quorum.voters, [(node.config.node, quorum.committed)]);
 }
