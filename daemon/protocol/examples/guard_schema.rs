@@ -20,16 +20,36 @@ use std::path::Path;
 use serde_json::Value;
 
 /// The requests that are decoded anywhere in Holdfast, by API key.
-const REQUESTS: [&str; 9] = [
+const REQUESTS: [&str; 29] = [
     "ProduceRequest",
     "FetchRequest",
     "ListOffsetsRequest",
     "MetadataRequest",
+    "OffsetCommitRequest",
+    "OffsetFetchRequest",
+    "FindCoordinatorRequest",
+    "JoinGroupRequest",
+    "HeartbeatRequest",
+    "LeaveGroupRequest",
+    "SyncGroupRequest",
+    "DescribeGroupsRequest",
+    "ListGroupsRequest",
     "ApiVersionsRequest",
     "CreateTopicsRequest",
     "DeleteTopicsRequest",
     "DeleteRecordsRequest",
     "InitProducerIdRequest",
+    "OffsetForLeaderEpochRequest",
+    "DescribeConfigsRequest",
+    "AlterConfigsRequest",
+    "DescribeLogDirsRequest",
+    "CreatePartitionsRequest",
+    "DeleteGroupsRequest",
+    "IncrementalAlterConfigsRequest",
+    "OffsetDeleteRequest",
+    "DescribeQuorumRequest",
+    "DescribeClusterRequest",
+    "DescribeTopicPartitionsRequest",
 ];
 
 fn main() {
@@ -39,9 +59,16 @@ fn main() {
     for name in REQUESTS {
         let message = read(Path::new(&directory), name);
         let (from, to) = range(text(&message, "validVersions"));
-        let (flexible_from, open) = range(text(&message, "flexibleVersions"));
-        assert_eq!(open, i16::MAX, "{name}: flexible versions end");
-        let fields = emit_struct(name, &message, &mut structs);
+        let flexible_from = match text(&message, "flexibleVersions") {
+            "none" => "NEVER".to_owned(),
+            versions => {
+                let (flexible_from, open) = range(versions);
+                assert_eq!(open, i16::MAX, "{name}: flexible versions end");
+                flexible_from.to_string()
+            }
+        };
+        assert!(message.get("commonStructs").is_none(), "{name}: structs used in two places");
+        let fields = emit_struct(name, name, &message, &mut structs);
         writeln!(
             messages,
             "    Message {{ api_key: {}, name: \"{name}\", versions: ({from}, {to}), \
@@ -64,18 +91,24 @@ fn main() {
     print!("{structs}");
 }
 
-/// Writes the struct and those inside it; answers the name of its table.
-fn emit_struct(name: &str, owner: &Value, out: &mut String) -> String {
-    let table = constant_name(name);
+/// Writes the struct and those inside it; answers the name of its table. Names are unique within
+/// a request only: where another request has taken one, the request's own name is put before it.
+fn emit_struct(request: &str, name: &str, owner: &Value, out: &mut String) -> String {
     let mut lines = String::new();
     for field in owner["fields"].as_array().expect("a struct has fields") {
-        writeln!(lines, "    {},", emit_field(name, field, out)).expect("a String takes all");
+        writeln!(lines, "    {},", emit_field(request, name, field, out))
+            .expect("a String takes all");
+    }
+    let mut table = constant_name(name);
+    if out.contains(&format!("static {table}:")) {
+        table = format!("{}_{table}", constant_name(request));
+        assert!(!out.contains(&format!("static {table}:")), "{request}.{name} twice");
     }
     writeln!(out, "static {table}: &[Field] = &[\n{lines}];\n").expect("a String takes all");
     table
 }
 
-fn emit_field(owner: &str, field: &Value, out: &mut String) -> String {
+fn emit_field(request: &str, owner: &str, field: &Value, out: &mut String) -> String {
     let name = text(field, "name");
     let (from, to) = range(text(field, "versions"));
     assert!(field.get("flexibleVersions").is_none(), "{owner}.{name}: own flexible versions");
@@ -89,7 +122,13 @@ fn emit_field(owner: &str, field: &Value, out: &mut String) -> String {
         assert_eq!(tagged, (from, to), "{owner}.{name}: tagged in some versions only");
         tag.as_u64().expect("a tag is a number")
     });
-    let shape = emit_shape(text(field, "type"), field, nullable_from.is_some(), out);
+    if let Some(nullable_from) = nullable_from {
+        let array_or_text = ["[]", "string", "bytes", "records"];
+        let may_be_null_later =
+            array_or_text.iter().any(|kind| text(field, "type").starts_with(kind));
+        assert!(may_be_null_later || nullable_from <= from, "{owner}.{name}: null from later on");
+    }
+    let shape = emit_shape(request, text(field, "type"), field, nullable_from.is_some(), out);
     let to = if to == i16::MAX { "FOREVER".to_owned() } else { to.to_string() };
     let null = nullable_from.map_or("NEVER".to_owned(), |version| version.to_string());
     match tag {
@@ -98,9 +137,15 @@ fn emit_field(owner: &str, field: &Value, out: &mut String) -> String {
     }
 }
 
-fn emit_shape(kind: &str, field: &Value, nullable: bool, out: &mut String) -> String {
+fn emit_shape(
+    request: &str,
+    kind: &str,
+    field: &Value,
+    nullable: bool,
+    out: &mut String,
+) -> String {
     if let Some(element) = kind.strip_prefix("[]") {
-        return format!("Shape::Array(&{})", emit_shape(element, field, false, out));
+        return format!("Shape::Array(&{})", emit_shape(request, element, field, false, out));
     }
     match kind {
         "bool" | "int8" => "Shape::Fixed(1)".into(),
@@ -111,8 +156,9 @@ fn emit_shape(kind: &str, field: &Value, nullable: bool, out: &mut String) -> St
         "string" => "Shape::Text".into(),
         "bytes" | "records" => "Shape::Bytes".into(),
         _ => {
-            assert!(!nullable, "{kind}: a single struct that may be null");
-            format!("Shape::Struct({})", emit_struct(kind, field, out))
+            let fields = emit_struct(request, kind, field, out);
+            let shape = if nullable { "OptionalStruct" } else { "Struct" };
+            format!("Shape::{shape}({fields})")
         }
     }
 }

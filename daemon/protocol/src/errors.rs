@@ -93,6 +93,7 @@ error_codes! {
         UnknownServerError = -1,
         FetchSessionIdNotFound = 70,
         InvalidFetchSessionEpoch = 71,
+        InconsistentTopicId = 103,
         FetchSessionTopicIdError = 106,
     }
 
@@ -184,6 +185,272 @@ error_codes! {
         ProducerFenced = 90,
     }
 
+    /// OffsetForLeaderEpoch, per partition.
+    OffsetForLeaderEpochError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        LeaderNotAvailable = 5,
+        NotLeaderOrFollower = 6,
+        ReplicaNotAvailable = 9,
+        TopicAuthorizationFailed = 29,
+        KafkaStorageError = 56,
+        FencedLeaderEpoch = 74,
+        UnknownLeaderEpoch = 75,
+        OffsetNotAvailable = 78,
+    }
+
+    /// FindCoordinator, for the answer up to v3 and per key from v4 on. Java tries again on
+    /// `CoordinatorNotAvailable` and gives up on the rest.
+    FindCoordinatorError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        InvalidGroupId = 24,
+        GroupAuthorizationFailed = 30,
+        UnsupportedVersion = 35,
+        InvalidRequest = 42,
+        TransactionalIdAuthorizationFailed = 53,
+    }
+
+    /// JoinGroup. `MemberIdRequired` from v4 on, `FencedInstanceId` from v5 on.
+    JoinGroupError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        InconsistentGroupProtocol = 23,
+        InvalidGroupId = 24,
+        UnknownMemberId = 25,
+        InvalidSessionTimeout = 26,
+        RebalanceInProgress = 27,
+        GroupAuthorizationFailed = 30,
+        UnsupportedVersion = 35,
+        MemberIdRequired = 79,
+        GroupMaxSizeReached = 81,
+        FencedInstanceId = 82,
+    }
+
+    /// SyncGroup. Java has no case for a coordinator that loads: `RebalanceInProgress` stands for
+    /// it, and the member joins again, as a rebalance that was under way is lost then.
+    SyncGroupError {
+        UnknownServerError = -1,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        IllegalGeneration = 22,
+        InconsistentGroupProtocol = 23,
+        UnknownMemberId = 25,
+        RebalanceInProgress = 27,
+        GroupAuthorizationFailed = 30,
+        FencedInstanceId = 82,
+    }
+
+    /// Heartbeat. Java has no case for a coordinator that loads: `None` stands for it, as no
+    /// session ends before the coordinator knows of it.
+    HeartbeatError {
+        UnknownServerError = -1,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        IllegalGeneration = 22,
+        UnknownMemberId = 25,
+        RebalanceInProgress = 27,
+        GroupAuthorizationFailed = 30,
+        FencedInstanceId = 82,
+    }
+
+    /// LeaveGroup, for the answer.
+    LeaveGroupError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        InvalidGroupId = 24,
+        UnknownMemberId = 25,
+        GroupAuthorizationFailed = 30,
+        FencedInstanceId = 82,
+    }
+
+    /// LeaveGroup, per member from v3 on. In v0 to v2 the one member's error is the answer's.
+    LeaveGroupMemberError {
+        UnknownServerError = -1,
+        UnknownMemberId = 25,
+        FencedInstanceId = 82,
+    }
+
+    /// OffsetCommit, per partition. A generation of a group that does not exist is
+    /// `IllegalGeneration`: consumers do not know `GROUP_ID_NOT_FOUND` here.
+    OffsetCommitError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        RequestTimedOut = 7,
+        OffsetMetadataTooLarge = 12,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        IllegalGeneration = 22,
+        UnknownMemberId = 25,
+        RebalanceInProgress = 27,
+        InvalidCommitOffsetSize = 28,
+        TopicAuthorizationFailed = 29,
+        GroupAuthorizationFailed = 30,
+        FencedInstanceId = 82,
+    }
+
+    /// OffsetFetch, for the answer in v2 to v7 and per group from v8 on; in v1, which has no place
+    /// of its own for it, its code goes to every partition. Java 2.8 ends the consumer on
+    /// `COORDINATOR_NOT_AVAILABLE` here: `NotCoordinator` makes every client look again.
+    OffsetFetchGroupError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        NotCoordinator = 16,
+        GroupAuthorizationFailed = 30,
+    }
+
+    /// OffsetFetch, per partition. Anything else ends a consumer, `UNKNOWN_TOPIC_OR_PARTITION`
+    /// too: what was never committed, topic or group unknown, is offset -1 without an error.
+    OffsetFetchPartitionError {
+        TopicAuthorizationFailed = 29,
+        UnstableOffsetCommit = 88,
+    }
+
+    /// OffsetDelete, for the answer.
+    OffsetDeleteError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        InvalidGroupId = 24,
+        GroupAuthorizationFailed = 30,
+        NonEmptyGroup = 68,
+        GroupIdNotFound = 69,
+    }
+
+    /// OffsetDelete, per partition.
+    OffsetDeletePartitionError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        TopicAuthorizationFailed = 29,
+        GroupSubscribedToTopic = 86,
+    }
+
+    /// DescribeGroups, per group. `GroupIdNotFound` from v6 on; before, an unknown group is in
+    /// state "Dead" without an error.
+    DescribeGroupsError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        InvalidGroupId = 24,
+        GroupAuthorizationFailed = 30,
+        GroupIdNotFound = 69,
+    }
+
+    /// ListGroups.
+    ListGroupsError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+    }
+
+    /// DeleteGroups, per group.
+    DeleteGroupsError {
+        UnknownServerError = -1,
+        CoordinatorLoadInProgress = 14,
+        CoordinatorNotAvailable = 15,
+        NotCoordinator = 16,
+        InvalidGroupId = 24,
+        GroupAuthorizationFailed = 30,
+        NonEmptyGroup = 68,
+        GroupIdNotFound = 69,
+    }
+
+    /// CreatePartitions, per topic.
+    CreatePartitionsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        RequestTimedOut = 7,
+        InvalidTopicException = 17,
+        TopicAuthorizationFailed = 29,
+        InvalidPartitions = 37,
+        InvalidReplicationFactor = 38,
+        InvalidReplicaAssignment = 39,
+        NotController = 41,
+        InvalidRequest = 42,
+        PolicyViolation = 44,
+        ReassignmentInProgress = 60,
+        ThrottlingQuotaExceeded = 89,
+    }
+
+    /// DescribeConfigs, per resource.
+    DescribeConfigsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        InvalidTopicException = 17,
+        TopicAuthorizationFailed = 29,
+        GroupAuthorizationFailed = 30,
+        ClusterAuthorizationFailed = 31,
+        InvalidRequest = 42,
+    }
+
+    /// AlterConfigs and IncrementalAlterConfigs, per resource.
+    AlterConfigsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        RequestTimedOut = 7,
+        InvalidTopicException = 17,
+        TopicAuthorizationFailed = 29,
+        GroupAuthorizationFailed = 30,
+        ClusterAuthorizationFailed = 31,
+        InvalidConfig = 40,
+        NotController = 41,
+        InvalidRequest = 42,
+        PolicyViolation = 44,
+    }
+
+    /// DescribeLogDirs, for the answer from v3 on, and per directory.
+    DescribeLogDirsError {
+        UnknownServerError = -1,
+        ClusterAuthorizationFailed = 31,
+        KafkaStorageError = 56,
+        LogDirNotFound = 57,
+    }
+
+    /// DescribeQuorum, for the answer.
+    DescribeQuorumError {
+        UnknownServerError = -1,
+        NotLeaderOrFollower = 6,
+        RequestTimedOut = 7,
+        ClusterAuthorizationFailed = 31,
+        NotController = 41,
+        InvalidRequest = 42,
+    }
+
+    /// DescribeQuorum, per partition.
+    DescribeQuorumPartitionError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        NotLeaderOrFollower = 6,
+    }
+
+    /// DescribeCluster.
+    DescribeClusterError {
+        UnknownServerError = -1,
+        ClusterAuthorizationFailed = 31,
+        UnsupportedVersion = 35,
+        InvalidRequest = 42,
+        MismatchedEndpointType = 114,
+        UnsupportedEndpointType = 115,
+    }
+
+    /// DescribeTopicPartitions, per topic; `LeaderNotAvailable` per partition too.
+    DescribeTopicPartitionsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        LeaderNotAvailable = 5,
+        ReplicaNotAvailable = 9,
+        InvalidTopicException = 17,
+        TopicAuthorizationFailed = 29,
+    }
+
     /// ApiVersions.
     ApiVersionsError {
         UnsupportedVersion = 35,
@@ -217,6 +484,29 @@ mod tests {
         named_as_kafka_names(DeleteTopicsError::ERRORS);
         named_as_kafka_names(DeleteRecordsError::ERRORS);
         named_as_kafka_names(InitProducerIdError::ERRORS);
+        named_as_kafka_names(OffsetForLeaderEpochError::ERRORS);
+        named_as_kafka_names(FindCoordinatorError::ERRORS);
+        named_as_kafka_names(JoinGroupError::ERRORS);
+        named_as_kafka_names(SyncGroupError::ERRORS);
+        named_as_kafka_names(HeartbeatError::ERRORS);
+        named_as_kafka_names(LeaveGroupError::ERRORS);
+        named_as_kafka_names(LeaveGroupMemberError::ERRORS);
+        named_as_kafka_names(OffsetCommitError::ERRORS);
+        named_as_kafka_names(OffsetFetchGroupError::ERRORS);
+        named_as_kafka_names(OffsetFetchPartitionError::ERRORS);
+        named_as_kafka_names(OffsetDeleteError::ERRORS);
+        named_as_kafka_names(OffsetDeletePartitionError::ERRORS);
+        named_as_kafka_names(DescribeGroupsError::ERRORS);
+        named_as_kafka_names(ListGroupsError::ERRORS);
+        named_as_kafka_names(DeleteGroupsError::ERRORS);
+        named_as_kafka_names(CreatePartitionsError::ERRORS);
+        named_as_kafka_names(DescribeConfigsError::ERRORS);
+        named_as_kafka_names(AlterConfigsError::ERRORS);
+        named_as_kafka_names(DescribeLogDirsError::ERRORS);
+        named_as_kafka_names(DescribeQuorumError::ERRORS);
+        named_as_kafka_names(DescribeQuorumPartitionError::ERRORS);
+        named_as_kafka_names(DescribeClusterError::ERRORS);
+        named_as_kafka_names(DescribeTopicPartitionsError::ERRORS);
         named_as_kafka_names(ApiVersionsError::ERRORS);
     }
 

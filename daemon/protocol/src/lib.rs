@@ -13,8 +13,8 @@
 //! walked here before memory is spent on it (`guard`), and everything we answer passes types that
 //! hold only what clients understand (`errors`).
 //!
-//! Invariants: what is allocated for a request is bounded by the bytes received for it; an API
-//! stands in the table of `versions` only if the broker implements it.
+//! Invariants: what is allocated for a request is bounded by the bytes received for it; ApiVersions
+//! names an API of the table in `versions` only if the broker implements it.
 //!
 //! This room knows no sockets, clocks, partitions or files.
 

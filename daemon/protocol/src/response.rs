@@ -11,8 +11,14 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsResponse, CreateTopicsResponse, DeleteRecordsResponse, DeleteTopicsResponse,
-    InitProducerIdResponse, ListOffsetsResponse, MetadataResponse, ProduceResponse,
+    AlterConfigsResponse, ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse,
+    DeleteGroupsResponse, DeleteRecordsResponse, DeleteTopicsResponse, DescribeClusterResponse,
+    DescribeConfigsResponse, DescribeGroupsResponse, DescribeLogDirsResponse,
+    DescribeQuorumResponse, DescribeTopicPartitionsResponse, FindCoordinatorResponse,
+    HeartbeatResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse, JoinGroupResponse,
+    LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse,
+    ProduceResponse, SyncGroupResponse,
 };
 use kafka_protocol::protocol::Encodable;
 
@@ -28,11 +34,31 @@ pub enum Response {
     Produce(ProduceResponse),
     ListOffsets(ListOffsetsResponse),
     Metadata(MetadataResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponse),
+    FindCoordinator(FindCoordinatorResponse),
+    JoinGroup(JoinGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    DescribeGroups(DescribeGroupsResponse),
+    ListGroups(ListGroupsResponse),
     ApiVersions(ApiVersionsResponse),
     CreateTopics(CreateTopicsResponse),
     DeleteTopics(DeleteTopicsResponse),
     DeleteRecords(DeleteRecordsResponse),
     InitProducerId(InitProducerIdResponse),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochResponse),
+    DescribeConfigs(DescribeConfigsResponse),
+    AlterConfigs(AlterConfigsResponse),
+    DescribeLogDirs(DescribeLogDirsResponse),
+    CreatePartitions(CreatePartitionsResponse),
+    DeleteGroups(DeleteGroupsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    OffsetDelete(OffsetDeleteResponse),
+    DescribeQuorum(DescribeQuorumResponse),
+    DescribeCluster(DescribeClusterResponse),
+    DescribeTopicPartitions(DescribeTopicPartitionsResponse),
 }
 
 impl Response {
@@ -43,11 +69,31 @@ impl Response {
             Response::Produce(_) => Api::Produce,
             Response::ListOffsets(_) => Api::ListOffsets,
             Response::Metadata(_) => Api::Metadata,
+            Response::OffsetCommit(_) => Api::OffsetCommit,
+            Response::OffsetFetch(_) => Api::OffsetFetch,
+            Response::FindCoordinator(_) => Api::FindCoordinator,
+            Response::JoinGroup(_) => Api::JoinGroup,
+            Response::Heartbeat(_) => Api::Heartbeat,
+            Response::LeaveGroup(_) => Api::LeaveGroup,
+            Response::SyncGroup(_) => Api::SyncGroup,
+            Response::DescribeGroups(_) => Api::DescribeGroups,
+            Response::ListGroups(_) => Api::ListGroups,
             Response::ApiVersions(_) => Api::ApiVersions,
             Response::CreateTopics(_) => Api::CreateTopics,
             Response::DeleteTopics(_) => Api::DeleteTopics,
             Response::DeleteRecords(_) => Api::DeleteRecords,
             Response::InitProducerId(_) => Api::InitProducerId,
+            Response::OffsetForLeaderEpoch(_) => Api::OffsetForLeaderEpoch,
+            Response::DescribeConfigs(_) => Api::DescribeConfigs,
+            Response::AlterConfigs(_) => Api::AlterConfigs,
+            Response::DescribeLogDirs(_) => Api::DescribeLogDirs,
+            Response::CreatePartitions(_) => Api::CreatePartitions,
+            Response::DeleteGroups(_) => Api::DeleteGroups,
+            Response::IncrementalAlterConfigs(_) => Api::IncrementalAlterConfigs,
+            Response::OffsetDelete(_) => Api::OffsetDelete,
+            Response::DescribeQuorum(_) => Api::DescribeQuorum,
+            Response::DescribeCluster(_) => Api::DescribeCluster,
+            Response::DescribeTopicPartitions(_) => Api::DescribeTopicPartitions,
         }
     }
 }
@@ -74,17 +120,36 @@ pub fn encode_response(
     version: i16,
     response: &Response,
 ) -> Result<Bytes, EncodeError> {
+    let frame = Frame { api: response.api(), correlation_id, version };
     match response {
-        Response::Produce(body) => encode(Api::Produce, correlation_id, version, body),
-        Response::ListOffsets(body) => encode(Api::ListOffsets, correlation_id, version, body),
-        Response::Metadata(body) => encode(Api::Metadata, correlation_id, version, body),
-        Response::ApiVersions(body) => encode(Api::ApiVersions, correlation_id, version, body),
-        Response::CreateTopics(body) => encode(Api::CreateTopics, correlation_id, version, body),
-        Response::DeleteTopics(body) => encode(Api::DeleteTopics, correlation_id, version, body),
-        Response::DeleteRecords(body) => encode(Api::DeleteRecords, correlation_id, version, body),
-        Response::InitProducerId(body) => {
-            encode(Api::InitProducerId, correlation_id, version, body)
-        }
+        Response::Produce(body) => frame.with(body),
+        Response::ListOffsets(body) => frame.with(body),
+        Response::Metadata(body) => frame.with(body),
+        Response::OffsetCommit(body) => frame.with(body),
+        Response::OffsetFetch(body) => frame.with(body),
+        Response::FindCoordinator(body) => frame.with(body),
+        Response::JoinGroup(body) => frame.with(body),
+        Response::Heartbeat(body) => frame.with(body),
+        Response::LeaveGroup(body) => frame.with(body),
+        Response::SyncGroup(body) => frame.with(body),
+        Response::DescribeGroups(body) => frame.with(body),
+        Response::ListGroups(body) => frame.with(body),
+        Response::ApiVersions(body) => frame.with(body),
+        Response::CreateTopics(body) => frame.with(body),
+        Response::DeleteTopics(body) => frame.with(body),
+        Response::DeleteRecords(body) => frame.with(body),
+        Response::InitProducerId(body) => frame.with(body),
+        Response::OffsetForLeaderEpoch(body) => frame.with(body),
+        Response::DescribeConfigs(body) => frame.with(body),
+        Response::AlterConfigs(body) => frame.with(body),
+        Response::DescribeLogDirs(body) => frame.with(body),
+        Response::CreatePartitions(body) => frame.with(body),
+        Response::DeleteGroups(body) => frame.with(body),
+        Response::IncrementalAlterConfigs(body) => frame.with(body),
+        Response::OffsetDelete(body) => frame.with(body),
+        Response::DescribeQuorum(body) => frame.with(body),
+        Response::DescribeCluster(body) => frame.with(body),
+        Response::DescribeTopicPartitions(body) => frame.with(body),
     }
 }
 
@@ -105,26 +170,31 @@ pub(crate) fn header_has_tags(api: Api, version: i16) -> bool {
     api != Api::ApiVersions && guard::is_flexible(api.key(), version).unwrap_or(false)
 }
 
-fn encode<T: Encodable>(
+/// Whose answer, and how it is written.
+struct Frame {
     api: Api,
     correlation_id: i32,
     version: i16,
-    body: &T,
-) -> Result<Bytes, EncodeError> {
-    let wrong = |what: String| EncodeError { api, version, what };
-    let body_bytes = body.compute_size(version).map_err(|error| wrong(error.to_string()))?;
-    let tags = header_has_tags(api, version);
-    let length = size_of::<i32>() + usize::from(tags) + body_bytes;
-    let claimed = i32::try_from(length).map_err(|_| wrong(format!("{length} bytes")))?;
-    let mut frame = BytesMut::with_capacity(LENGTH_BYTES + length);
-    frame.put_i32(claimed);
-    frame.put_i32(correlation_id);
-    if tags {
-        frame.put_u8(0);
+}
+
+impl Frame {
+    fn with<T: Encodable>(self, body: &T) -> Result<Bytes, EncodeError> {
+        let Frame { api, correlation_id, version } = self;
+        let wrong = |what: String| EncodeError { api, version, what };
+        let body_bytes = body.compute_size(version).map_err(|error| wrong(error.to_string()))?;
+        let tags = header_has_tags(api, version);
+        let length = size_of::<i32>() + usize::from(tags) + body_bytes;
+        let claimed = i32::try_from(length).map_err(|_| wrong(format!("{length} bytes")))?;
+        let mut frame = BytesMut::with_capacity(LENGTH_BYTES + length);
+        frame.put_i32(claimed);
+        frame.put_i32(correlation_id);
+        if tags {
+            frame.put_u8(0);
+        }
+        body.encode(&mut frame, version).map_err(|error| wrong(error.to_string()))?;
+        if frame.len() != LENGTH_BYTES + length {
+            return Err(wrong(format!("{} bytes instead of {length}", frame.len() - LENGTH_BYTES)));
+        }
+        Ok(frame.freeze())
     }
-    body.encode(&mut frame, version).map_err(|error| wrong(error.to_string()))?;
-    if frame.len() != LENGTH_BYTES + length {
-        return Err(wrong(format!("{} bytes instead of {length}", frame.len() - LENGTH_BYTES)));
-    }
-    Ok(frame.freeze())
 }

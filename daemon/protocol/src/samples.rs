@@ -1,6 +1,9 @@
 //! Requests as kafka-protocol's client side encodes them: every API in every accepted version,
 //! with every field set that the version has. For tests and fuzzing.
 
+mod admin;
+mod groups;
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
@@ -68,6 +71,32 @@ fn request(api: Api, version: i16, records: &Bytes) -> Request {
         Api::DeleteTopics => Request::DeleteTopics(delete_topics(version)),
         Api::DeleteRecords => Request::DeleteRecords(delete_records()),
         Api::InitProducerId => Request::InitProducerId(init_producer_id(version)),
+        Api::OffsetCommit => Request::OffsetCommit(groups::offset_commit(version)),
+        Api::OffsetFetch => Request::OffsetFetch(groups::offset_fetch(version)),
+        Api::FindCoordinator => Request::FindCoordinator(groups::find_coordinator(version)),
+        Api::JoinGroup => Request::JoinGroup(groups::join_group(version)),
+        Api::Heartbeat => Request::Heartbeat(groups::heartbeat(version)),
+        Api::LeaveGroup => Request::LeaveGroup(groups::leave_group(version)),
+        Api::SyncGroup => Request::SyncGroup(groups::sync_group(version)),
+        Api::DescribeGroups => Request::DescribeGroups(groups::describe_groups(version)),
+        Api::ListGroups => Request::ListGroups(groups::list_groups(version)),
+        Api::OffsetForLeaderEpoch => {
+            Request::OffsetForLeaderEpoch(admin::offset_for_leader_epoch(version))
+        }
+        Api::DescribeConfigs => Request::DescribeConfigs(admin::describe_configs(version)),
+        Api::AlterConfigs => Request::AlterConfigs(admin::alter_configs()),
+        Api::DescribeLogDirs => Request::DescribeLogDirs(admin::describe_log_dirs(version)),
+        Api::CreatePartitions => Request::CreatePartitions(admin::create_partitions()),
+        Api::DeleteGroups => Request::DeleteGroups(groups::delete_groups()),
+        Api::IncrementalAlterConfigs => {
+            Request::IncrementalAlterConfigs(admin::incremental_alter_configs())
+        }
+        Api::OffsetDelete => Request::OffsetDelete(groups::offset_delete()),
+        Api::DescribeQuorum => Request::DescribeQuorum(admin::describe_quorum()),
+        Api::DescribeCluster => Request::DescribeCluster(admin::describe_cluster(version)),
+        Api::DescribeTopicPartitions => {
+            Request::DescribeTopicPartitions(admin::describe_topic_partitions())
+        }
     }
 }
 
@@ -93,6 +122,26 @@ fn encode(api: Api, version: i16, request: &Request) -> Bytes {
         Request::DeleteTopics(body) => body.encode(&mut frame, version),
         Request::DeleteRecords(body) => body.encode(&mut frame, version),
         Request::InitProducerId(body) => body.encode(&mut frame, version),
+        Request::OffsetCommit(body) => body.encode(&mut frame, version),
+        Request::OffsetFetch(body) => body.encode(&mut frame, version),
+        Request::FindCoordinator(body) => body.encode(&mut frame, version),
+        Request::JoinGroup(body) => body.encode(&mut frame, version),
+        Request::Heartbeat(body) => body.encode(&mut frame, version),
+        Request::LeaveGroup(body) => body.encode(&mut frame, version),
+        Request::SyncGroup(body) => body.encode(&mut frame, version),
+        Request::DescribeGroups(body) => body.encode(&mut frame, version),
+        Request::ListGroups(body) => body.encode(&mut frame, version),
+        Request::OffsetForLeaderEpoch(body) => body.encode(&mut frame, version),
+        Request::DescribeConfigs(body) => body.encode(&mut frame, version),
+        Request::AlterConfigs(body) => body.encode(&mut frame, version),
+        Request::DescribeLogDirs(body) => body.encode(&mut frame, version),
+        Request::CreatePartitions(body) => body.encode(&mut frame, version),
+        Request::DeleteGroups(body) => body.encode(&mut frame, version),
+        Request::IncrementalAlterConfigs(body) => body.encode(&mut frame, version),
+        Request::OffsetDelete(body) => body.encode(&mut frame, version),
+        Request::DescribeQuorum(body) => body.encode(&mut frame, version),
+        Request::DescribeCluster(body) => body.encode(&mut frame, version),
+        Request::DescribeTopicPartitions(body) => body.encode(&mut frame, version),
     };
     done.unwrap_or_else(|error| panic!("{api:?} v{version}: {error}"));
     frame.freeze()
@@ -102,8 +151,12 @@ fn unknown_tag() -> std::collections::BTreeMap<i32, Bytes> {
     [(41, Bytes::from_static(b"unknown"))].into()
 }
 
-fn name(text: &'static str) -> TopicName {
-    TopicName(StrBytes::from_static_str(text))
+fn text(text: &'static str) -> StrBytes {
+    StrBytes::from_static_str(text)
+}
+
+fn name(name: &'static str) -> TopicName {
+    TopicName(text(name))
 }
 
 fn produce(version: i16, records: &Bytes) -> ProduceRequest {

@@ -12,6 +12,7 @@
 //! | claim | must hold |
 //! | --- | --- |
 //! | string, bytes, records | length ≤ bytes left; null only where the definition allows it |
+//! | optional struct | announced by 1, or its absence by -1 |
 //! | array | count × smallest element ≤ bytes left |
 //! | tagged field | size ≤ bytes left; a known one is exactly as long as its size says |
 //! | varint | ends within five bytes and 32 bits |
@@ -208,6 +209,15 @@ impl Walk<'_> {
                 None => Ok(()),
             },
             Shape::Struct(fields) => self.structure(fields, field),
+            // The decoder takes every byte but 1 for "nothing follows"; only -1 says so.
+            Shape::OptionalStruct(fields) => match self.take(field)?.map(u8::cast_signed) {
+                [1] => self.structure(fields, field),
+                [-1] if nullable => Ok(()),
+                [claimed] => {
+                    let claimed = i64::from(claimed);
+                    Err(GuardRefusal::WrongLength { field, claimed })
+                }
+            },
         }
     }
 

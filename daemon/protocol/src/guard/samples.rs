@@ -116,6 +116,14 @@ impl Writer {
                 }
             }
             Shape::Struct(fields) => self.structure(fields),
+            Shape::OptionalStruct(fields) => {
+                if self.elements == 0 {
+                    self.sample.body.push(0xff);
+                } else {
+                    self.sample.body.push(1);
+                    self.structure(fields);
+                }
+            }
         }
     }
 

@@ -36,6 +36,69 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: METADATA_REQUEST,
     },
     Message {
+        api_key: 8,
+        name: "OffsetCommitRequest",
+        versions: (2, 10),
+        flexible_from: 8,
+        fields: OFFSET_COMMIT_REQUEST,
+    },
+    Message {
+        api_key: 9,
+        name: "OffsetFetchRequest",
+        versions: (1, 10),
+        flexible_from: 6,
+        fields: OFFSET_FETCH_REQUEST,
+    },
+    Message {
+        api_key: 10,
+        name: "FindCoordinatorRequest",
+        versions: (0, 6),
+        flexible_from: 3,
+        fields: FIND_COORDINATOR_REQUEST,
+    },
+    Message {
+        api_key: 11,
+        name: "JoinGroupRequest",
+        versions: (0, 9),
+        flexible_from: 6,
+        fields: JOIN_GROUP_REQUEST,
+    },
+    Message {
+        api_key: 12,
+        name: "HeartbeatRequest",
+        versions: (0, 4),
+        flexible_from: 4,
+        fields: HEARTBEAT_REQUEST,
+    },
+    Message {
+        api_key: 13,
+        name: "LeaveGroupRequest",
+        versions: (0, 5),
+        flexible_from: 4,
+        fields: LEAVE_GROUP_REQUEST,
+    },
+    Message {
+        api_key: 14,
+        name: "SyncGroupRequest",
+        versions: (0, 5),
+        flexible_from: 4,
+        fields: SYNC_GROUP_REQUEST,
+    },
+    Message {
+        api_key: 15,
+        name: "DescribeGroupsRequest",
+        versions: (0, 6),
+        flexible_from: 5,
+        fields: DESCRIBE_GROUPS_REQUEST,
+    },
+    Message {
+        api_key: 16,
+        name: "ListGroupsRequest",
+        versions: (0, 5),
+        flexible_from: 3,
+        fields: LIST_GROUPS_REQUEST,
+    },
+    Message {
         api_key: 18,
         name: "ApiVersionsRequest",
         versions: (0, 5),
@@ -69,6 +132,83 @@ pub(super) static MESSAGES: &[Message] = &[
         versions: (0, 6),
         flexible_from: 2,
         fields: INIT_PRODUCER_ID_REQUEST,
+    },
+    Message {
+        api_key: 23,
+        name: "OffsetForLeaderEpochRequest",
+        versions: (2, 4),
+        flexible_from: 4,
+        fields: OFFSET_FOR_LEADER_EPOCH_REQUEST,
+    },
+    Message {
+        api_key: 32,
+        name: "DescribeConfigsRequest",
+        versions: (1, 4),
+        flexible_from: 4,
+        fields: DESCRIBE_CONFIGS_REQUEST,
+    },
+    Message {
+        api_key: 33,
+        name: "AlterConfigsRequest",
+        versions: (0, 2),
+        flexible_from: 2,
+        fields: ALTER_CONFIGS_REQUEST,
+    },
+    Message {
+        api_key: 35,
+        name: "DescribeLogDirsRequest",
+        versions: (1, 5),
+        flexible_from: 2,
+        fields: DESCRIBE_LOG_DIRS_REQUEST,
+    },
+    Message {
+        api_key: 37,
+        name: "CreatePartitionsRequest",
+        versions: (0, 3),
+        flexible_from: 2,
+        fields: CREATE_PARTITIONS_REQUEST,
+    },
+    Message {
+        api_key: 42,
+        name: "DeleteGroupsRequest",
+        versions: (0, 3),
+        flexible_from: 2,
+        fields: DELETE_GROUPS_REQUEST,
+    },
+    Message {
+        api_key: 44,
+        name: "IncrementalAlterConfigsRequest",
+        versions: (0, 1),
+        flexible_from: 1,
+        fields: INCREMENTAL_ALTER_CONFIGS_REQUEST,
+    },
+    Message {
+        api_key: 47,
+        name: "OffsetDeleteRequest",
+        versions: (0, 0),
+        flexible_from: NEVER,
+        fields: OFFSET_DELETE_REQUEST,
+    },
+    Message {
+        api_key: 55,
+        name: "DescribeQuorumRequest",
+        versions: (0, 2),
+        flexible_from: 0,
+        fields: DESCRIBE_QUORUM_REQUEST,
+    },
+    Message {
+        api_key: 60,
+        name: "DescribeClusterRequest",
+        versions: (0, 2),
+        flexible_from: 0,
+        fields: DESCRIBE_CLUSTER_REQUEST,
+    },
+    Message {
+        api_key: 75,
+        name: "DescribeTopicPartitionsRequest",
+        versions: (0, 0),
+        flexible_from: 0,
+        fields: DESCRIBE_TOPIC_PARTITIONS_REQUEST,
     },
 ];
 
@@ -181,6 +321,149 @@ static METADATA_REQUEST: &[Field] = &[
     Field::new("IncludeTopicAuthorizedOperations", 8, FOREVER, Shape::Fixed(1), NEVER),
 ];
 
+static OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
+    Field::new("PartitionIndex", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("CommittedOffset", 0, FOREVER, Shape::Fixed(8), NEVER),
+    Field::new("CommittedLeaderEpoch", 6, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("CommittedMetadata", 0, FOREVER, Shape::Text, 0),
+];
+
+static OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
+    Field::new("Name", 0, 9, Shape::Text, NEVER),
+    Field::new("TopicId", 10, FOREVER, Shape::Fixed(16), NEVER),
+    Field::new(
+        "Partitions",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_COMMIT_REQUEST_PARTITION)),
+        NEVER,
+    ),
+];
+
+static OFFSET_COMMIT_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GenerationIdOrMemberEpoch", 1, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("MemberId", 1, FOREVER, Shape::Text, NEVER),
+    Field::new("GroupInstanceId", 7, FOREVER, Shape::Text, 7),
+    Field::new("RetentionTimeMs", 2, 4, Shape::Fixed(8), NEVER),
+    Field::new(
+        "Topics",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_COMMIT_REQUEST_TOPIC)),
+        NEVER,
+    ),
+];
+
+static OFFSET_FETCH_REQUEST_TOPIC: &[Field] = &[
+    Field::new("Name", 0, 7, Shape::Text, NEVER),
+    Field::new("PartitionIndexes", 0, 7, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static OFFSET_FETCH_REQUEST_TOPICS: &[Field] = &[
+    Field::new("Name", 8, 9, Shape::Text, NEVER),
+    Field::new("TopicId", 10, FOREVER, Shape::Fixed(16), NEVER),
+    Field::new("PartitionIndexes", 8, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static OFFSET_FETCH_REQUEST_GROUP: &[Field] = &[
+    Field::new("GroupId", 8, FOREVER, Shape::Text, NEVER),
+    Field::new("MemberId", 9, FOREVER, Shape::Text, 9),
+    Field::new("MemberEpoch", 9, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("Topics", 8, FOREVER, Shape::Array(&Shape::Struct(OFFSET_FETCH_REQUEST_TOPICS)), 8),
+];
+
+static OFFSET_FETCH_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, 7, Shape::Text, NEVER),
+    Field::new("Topics", 0, 7, Shape::Array(&Shape::Struct(OFFSET_FETCH_REQUEST_TOPIC)), 2),
+    Field::new(
+        "Groups",
+        8,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_FETCH_REQUEST_GROUP)),
+        NEVER,
+    ),
+    Field::new("RequireStable", 7, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static FIND_COORDINATOR_REQUEST: &[Field] = &[
+    Field::new("Key", 0, 3, Shape::Text, NEVER),
+    Field::new("KeyType", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("CoordinatorKeys", 4, FOREVER, Shape::Array(&Shape::Text), NEVER),
+];
+
+static JOIN_GROUP_REQUEST_PROTOCOL: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Metadata", 0, FOREVER, Shape::Bytes, NEVER),
+];
+
+static JOIN_GROUP_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("SessionTimeoutMs", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("RebalanceTimeoutMs", 1, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("MemberId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GroupInstanceId", 5, FOREVER, Shape::Text, 5),
+    Field::new("ProtocolType", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Protocols",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(JOIN_GROUP_REQUEST_PROTOCOL)),
+        NEVER,
+    ),
+    Field::new("Reason", 8, FOREVER, Shape::Text, 8),
+];
+
+static HEARTBEAT_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GenerationId", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("MemberId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GroupInstanceId", 3, FOREVER, Shape::Text, 3),
+];
+
+static MEMBER_IDENTITY: &[Field] = &[
+    Field::new("MemberId", 3, FOREVER, Shape::Text, NEVER),
+    Field::new("GroupInstanceId", 3, FOREVER, Shape::Text, 3),
+    Field::new("Reason", 5, FOREVER, Shape::Text, 5),
+];
+
+static LEAVE_GROUP_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("MemberId", 0, 2, Shape::Text, NEVER),
+    Field::new("Members", 3, FOREVER, Shape::Array(&Shape::Struct(MEMBER_IDENTITY)), NEVER),
+];
+
+static SYNC_GROUP_REQUEST_ASSIGNMENT: &[Field] = &[
+    Field::new("MemberId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Assignment", 0, FOREVER, Shape::Bytes, NEVER),
+];
+
+static SYNC_GROUP_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GenerationId", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("MemberId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("GroupInstanceId", 3, FOREVER, Shape::Text, 3),
+    Field::new("ProtocolType", 5, FOREVER, Shape::Text, 5),
+    Field::new("ProtocolName", 5, FOREVER, Shape::Text, 5),
+    Field::new(
+        "Assignments",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(SYNC_GROUP_REQUEST_ASSIGNMENT)),
+        NEVER,
+    ),
+];
+
+static DESCRIBE_GROUPS_REQUEST: &[Field] = &[
+    Field::new("Groups", 0, FOREVER, Shape::Array(&Shape::Text), NEVER),
+    Field::new("IncludeAuthorizedOperations", 3, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static LIST_GROUPS_REQUEST: &[Field] = &[
+    Field::new("StatesFilter", 4, FOREVER, Shape::Array(&Shape::Text), NEVER),
+    Field::new("TypesFilter", 5, FOREVER, Shape::Array(&Shape::Text), NEVER),
+];
+
 static API_VERSIONS_REQUEST: &[Field] = &[
     Field::new("ClientSoftwareName", 3, FOREVER, Shape::Text, NEVER),
     Field::new("ClientSoftwareVersion", 3, FOREVER, Shape::Text, NEVER),
@@ -257,4 +540,182 @@ static INIT_PRODUCER_ID_REQUEST: &[Field] = &[
     Field::new("ProducerEpoch", 3, FOREVER, Shape::Fixed(2), NEVER),
     Field::new("Enable2Pc", 6, FOREVER, Shape::Fixed(1), NEVER),
     Field::new("KeepPreparedTxn", 6, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static OFFSET_FOR_LEADER_PARTITION: &[Field] = &[
+    Field::new("Partition", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("CurrentLeaderEpoch", 2, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("LeaderEpoch", 0, FOREVER, Shape::Fixed(4), NEVER),
+];
+
+static OFFSET_FOR_LEADER_TOPIC: &[Field] = &[
+    Field::new("Topic", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Partitions",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_FOR_LEADER_PARTITION)),
+        NEVER,
+    ),
+];
+
+static OFFSET_FOR_LEADER_EPOCH_REQUEST: &[Field] = &[
+    Field::new("ReplicaId", 3, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(OFFSET_FOR_LEADER_TOPIC)), NEVER),
+];
+
+static DESCRIBE_CONFIGS_RESOURCE: &[Field] = &[
+    Field::new("ResourceType", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("ConfigurationKeys", 0, FOREVER, Shape::Array(&Shape::Text), 0),
+];
+
+static DESCRIBE_CONFIGS_REQUEST: &[Field] = &[
+    Field::new(
+        "Resources",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(DESCRIBE_CONFIGS_RESOURCE)),
+        NEVER,
+    ),
+    Field::new("IncludeSynonyms", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("IncludeDocumentation", 3, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static ALTERABLE_CONFIG: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Value", 0, FOREVER, Shape::Text, 0),
+];
+
+static ALTER_CONFIGS_RESOURCE: &[Field] = &[
+    Field::new("ResourceType", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Configs", 0, FOREVER, Shape::Array(&Shape::Struct(ALTERABLE_CONFIG)), NEVER),
+];
+
+static ALTER_CONFIGS_REQUEST: &[Field] = &[
+    Field::new(
+        "Resources",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(ALTER_CONFIGS_RESOURCE)),
+        NEVER,
+    ),
+    Field::new("ValidateOnly", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[
+    Field::new("Topic", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Partitions", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static DESCRIBE_LOG_DIRS_REQUEST: &[Field] =
+    &[Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(DESCRIBABLE_LOG_DIR_TOPIC)), 0)];
+
+static CREATE_PARTITIONS_ASSIGNMENT: &[Field] =
+    &[Field::new("BrokerIds", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER)];
+
+static CREATE_PARTITIONS_TOPIC: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Count", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new(
+        "Assignments",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(CREATE_PARTITIONS_ASSIGNMENT)),
+        0,
+    ),
+];
+
+static CREATE_PARTITIONS_REQUEST: &[Field] = &[
+    Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(CREATE_PARTITIONS_TOPIC)), NEVER),
+    Field::new("TimeoutMs", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("ValidateOnly", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static DELETE_GROUPS_REQUEST: &[Field] =
+    &[Field::new("GroupsNames", 0, FOREVER, Shape::Array(&Shape::Text), NEVER)];
+
+static INCREMENTAL_ALTER_CONFIGS_REQUEST_ALTERABLE_CONFIG: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("ConfigOperation", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("Value", 0, FOREVER, Shape::Text, 0),
+];
+
+static INCREMENTAL_ALTER_CONFIGS_REQUEST_ALTER_CONFIGS_RESOURCE: &[Field] = &[
+    Field::new("ResourceType", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Configs",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(INCREMENTAL_ALTER_CONFIGS_REQUEST_ALTERABLE_CONFIG)),
+        NEVER,
+    ),
+];
+
+static INCREMENTAL_ALTER_CONFIGS_REQUEST: &[Field] = &[
+    Field::new(
+        "Resources",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(INCREMENTAL_ALTER_CONFIGS_REQUEST_ALTER_CONFIGS_RESOURCE)),
+        NEVER,
+    ),
+    Field::new("ValidateOnly", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static OFFSET_DELETE_REQUEST_PARTITION: &[Field] =
+    &[Field::new("PartitionIndex", 0, FOREVER, Shape::Fixed(4), NEVER)];
+
+static OFFSET_DELETE_REQUEST_TOPIC: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Partitions",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_DELETE_REQUEST_PARTITION)),
+        NEVER,
+    ),
+];
+
+static OFFSET_DELETE_REQUEST: &[Field] = &[
+    Field::new("GroupId", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Topics",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(OFFSET_DELETE_REQUEST_TOPIC)),
+        NEVER,
+    ),
+];
+
+static PARTITION_DATA: &[Field] =
+    &[Field::new("PartitionIndex", 0, FOREVER, Shape::Fixed(4), NEVER)];
+
+static TOPIC_DATA: &[Field] = &[
+    Field::new("TopicName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Partitions", 0, FOREVER, Shape::Array(&Shape::Struct(PARTITION_DATA)), NEVER),
+];
+
+static DESCRIBE_QUORUM_REQUEST: &[Field] =
+    &[Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(TOPIC_DATA)), NEVER)];
+
+static DESCRIBE_CLUSTER_REQUEST: &[Field] = &[
+    Field::new("IncludeClusterAuthorizedOperations", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("EndpointType", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("IncludeFencedBrokers", 2, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static TOPIC_REQUEST: &[Field] = &[Field::new("Name", 0, FOREVER, Shape::Text, NEVER)];
+
+static CURSOR: &[Field] = &[
+    Field::new("TopicName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("PartitionIndex", 0, FOREVER, Shape::Fixed(4), NEVER),
+];
+
+static DESCRIBE_TOPIC_PARTITIONS_REQUEST: &[Field] = &[
+    Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(TOPIC_REQUEST)), NEVER),
+    Field::new("ResponsePartitionLimit", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("Cursor", 0, FOREVER, Shape::OptionalStruct(CURSOR), 0),
 ];

@@ -12,7 +12,8 @@ pub(super) struct Message {
     pub(super) name: &'static str,
     /// First and last version described here.
     pub(super) versions: (i16, i16),
-    /// From here on lengths are varints and structs end in tagged fields (KIP-482).
+    /// From here on lengths are varints and structs end in tagged fields (KIP-482); may be
+    /// [`NEVER`].
     pub(super) flexible_from: i16,
     pub(super) fields: &'static [Field],
 }
@@ -42,6 +43,8 @@ pub(super) enum Shape {
     Array(&'static Shape),
     /// Fields in order, then tagged fields if flexible.
     Struct(&'static [Field]),
+    /// One byte: 1, and the struct follows, or -1, and nothing does.
+    OptionalStruct(&'static [Field]),
 }
 
 impl Field {
@@ -108,6 +111,7 @@ impl Shape {
                     .sum();
                 fixed + usize::from(flexible)
             }
+            Shape::OptionalStruct(_) => 1,
         }
     }
 }
