@@ -9,8 +9,12 @@
 //!      │kind 1│version 1│body length 4│ body
 //!      └──────┴─────────┴─────────────┴──────────────────
 //! kind 1 AppendBatch   kind 2 CreatePartition   kind 3 RemovePartition
-//! kind 4 SetConfig     kind 5 SetLogStart       kind 6 ExpireProducers       all version 1
+//! kind 4 SetConfig     kind 5 SetLogStart       kind 6 ExpireProducers
+//! kind 7 PutGroup      kind 8 RemoveGroup       kind 9 CommitOffsets
+//! kind 10 RemoveOffsets                                                      all version 1
 //! ```
+//!
+//! Bodies of kinds 7 to 10 are in `command/group.rs`; they alone vary in length.
 //!
 //! Kinds 2 to 5 and 1 begin with the *place*: topic id 16, partition 4 (i32), generation 4 (u32).
 //!
@@ -45,7 +49,9 @@
 //! Invariants: a kind or version this build does not know is a [`BrokenInvariant`], never skipped:
 //! replicas of different builds must apply alike, so a leader may propose only what the finalised
 //! feature level allows (all of the above belong to the first level). A body is read to its last
-//! byte. Decoding never allocates.
+//! byte. Decoding allocates for kinds 7 to 10 only, and no more than in proportion to bytes there.
+
+mod group;
 
 use holdfast_base::{PartitionKey, TopicId};
 
@@ -53,22 +59,29 @@ use crate::config::{CONFIG_BYTES, PartitionConfig};
 use crate::reader::Reader;
 use crate::refusal::BrokenInvariant;
 
+pub(crate) use group::UNCONDITIONAL;
+pub use group::{CommitOffsets, PutGroup, RemoveGroup, RemoveOffsets};
+
 const APPEND_BATCH: u8 = 1;
 const CREATE_PARTITION: u8 = 2;
 const REMOVE_PARTITION: u8 = 3;
 const SET_CONFIG: u8 = 4;
 const SET_LOG_START: u8 = 5;
 const EXPIRE_PRODUCERS: u8 = 6;
+const PUT_GROUP: u8 = 7;
+const REMOVE_GROUP: u8 = 8;
+const COMMIT_OFFSETS: u8 = 9;
+const REMOVE_OFFSETS: u8 = 10;
 
 const VERSION: u8 = 1;
 
-const HEAD_BYTES: usize = 6;
+pub(crate) const HEAD_BYTES: usize = 6;
 const PLACE_BYTES: usize = 24;
 const APPEND_BATCH_BYTES: usize = 104;
 /// Where the CRC stands in an encoded AppendBatch, counted from its kind byte.
 pub(crate) const APPEND_BATCH_CRC_AT: usize = HEAD_BYTES + 80;
-/// The largest command.
-pub(crate) const COMMAND_MAX_BYTES: usize = HEAD_BYTES + APPEND_BATCH_BYTES;
+/// The largest command of fixed length: a batch's.
+pub(crate) const BATCH_COMMAND_BYTES: usize = HEAD_BYTES + APPEND_BATCH_BYTES;
 
 const _: () = assert!(PLACE_BYTES + 4 + CONFIG_BYTES <= APPEND_BATCH_BYTES);
 
@@ -165,7 +178,7 @@ pub struct ExpireProducers {
 }
 
 /// Any command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Kind 1.
     AppendBatch(AppendBatch),
@@ -179,6 +192,14 @@ pub enum Command {
     SetLogStart(SetLogStart),
     /// Kind 6.
     ExpireProducers(ExpireProducers),
+    /// Kind 7.
+    PutGroup(PutGroup),
+    /// Kind 8.
+    RemoveGroup(RemoveGroup),
+    /// Kind 9.
+    CommitOffsets(CommitOffsets),
+    /// Kind 10.
+    RemoveOffsets(RemoveOffsets),
 }
 
 /// Walks a command section. After the first error it ends.
@@ -241,6 +262,10 @@ fn decode(section: &mut Reader<'_>) -> Result<Command, BrokenInvariant> {
             Command::SetLogStart(SetLogStart { partition, generation, before_offset: body.i64()? })
         }
         EXPIRE_PRODUCERS => Command::ExpireProducers(ExpireProducers { before_ms: body.i64()? }),
+        PUT_GROUP => Command::PutGroup(PutGroup::decode(&mut body)?),
+        REMOVE_GROUP => Command::RemoveGroup(RemoveGroup::decode(&mut body)?),
+        COMMIT_OFFSETS => Command::CommitOffsets(CommitOffsets::decode(&mut body)?),
+        REMOVE_OFFSETS => Command::RemoveOffsets(RemoveOffsets::decode(&mut body)?),
         _ => return Err(BrokenInvariant::new(format!("command kind {kind} is unknown"))),
     };
     body.end("a command body")?;
@@ -278,6 +303,9 @@ fn decode_append(body: &mut Reader<'_>) -> Result<AppendBatch, BrokenInvariant> 
 
 impl Command {
     /// Appends the command's bytes.
+    ///
+    /// # Panics
+    /// When a text is longer than [`crate::GROUP_TEXT_MAX_BYTES`], which `propose_*` refuses.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         let kind = match self {
@@ -287,6 +315,10 @@ impl Command {
             Command::SetConfig(_) => SET_CONFIG,
             Command::SetLogStart(_) => SET_LOG_START,
             Command::ExpireProducers(_) => EXPIRE_PRODUCERS,
+            Command::PutGroup(_) => PUT_GROUP,
+            Command::RemoveGroup(_) => REMOVE_GROUP,
+            Command::CommitOffsets(_) => COMMIT_OFFSETS,
+            Command::RemoveOffsets(_) => REMOVE_OFFSETS,
         };
         out.extend_from_slice(&[kind, VERSION, 0, 0, 0, 0]);
         match self {
@@ -310,9 +342,13 @@ impl Command {
             Command::ExpireProducers(expire) => {
                 out.extend_from_slice(&expire.before_ms.to_le_bytes());
             }
+            Command::PutGroup(put) => put.encode(out),
+            Command::RemoveGroup(remove) => remove.encode(out),
+            Command::CommitOffsets(commit) => commit.encode(out),
+            Command::RemoveOffsets(remove) => remove.encode(out),
         }
         let body_bytes = out.len() - start - HEAD_BYTES;
-        let body_bytes = u32::try_from(body_bytes).expect("no body is longer than 104 bytes");
+        let body_bytes = u32::try_from(body_bytes).expect("no body has 4 GiB");
         out[start + 2..start + HEAD_BYTES].copy_from_slice(&body_bytes.to_le_bytes());
     }
 }

@@ -19,6 +19,7 @@
 //! file: apply checks everything again. A wrong row costs refusals, never offsets.
 
 mod administration;
+mod groups;
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,8 @@
 
 use holdfast_base::PartitionKey;
 
-use crate::command::{APPEND_BATCH_CRC_AT, AppendBatch, COMMAND_MAX_BYTES, Command};
+use crate::command::{APPEND_BATCH_CRC_AT, AppendBatch, BATCH_COMMAND_BYTES, Command, HEAD_BYTES};
+use crate::group::{GROUP_RECORD_MAX_BYTES, GROUP_TEXT_MAX_BYTES};
 use crate::refusal::Refused;
 
 /// An entry's payload, unless it is one batch: `design.md`, consensus rule 4. Small enough that a
@@ -20,7 +21,11 @@ pub const ENTRY_PAYLOAD_MAX_BYTES: u32 = 4 << 20;
 /// loop turn collects.
 pub const ENTRY_COMMANDS_MAX_BYTES: usize = 1 << 20;
 
-const _: () = assert!(COMMAND_MAX_BYTES < ENTRY_COMMANDS_MAX_BYTES);
+const _: () = assert!(BATCH_COMMAND_BYTES < ENTRY_COMMANDS_MAX_BYTES);
+// The largest PutGroup: head, slot, group id, record.
+const _: () = assert!(
+    HEAD_BYTES + 2 + 2 + GROUP_TEXT_MAX_BYTES + GROUP_RECORD_MAX_BYTES < ENTRY_COMMANDS_MAX_BYTES
+);
 
 /// Where a batch of this entry lies: what the WAL's sealed index wants to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +99,7 @@ impl EntryBuilder {
     /// Whether a batch of this size may still join. An empty payload takes any one batch.
     #[must_use]
     pub fn has_room(&self, batch_bytes: u32) -> bool {
-        self.has_room_for_command()
+        self.commands.len() + BATCH_COMMAND_BYTES <= ENTRY_COMMANDS_MAX_BYTES
             && (self.payload_len_bytes == 0
                 || self
                     .payload_len_bytes
@@ -122,16 +127,22 @@ impl EntryBuilder {
         self.commands
     }
 
-    pub(crate) fn has_room_for_command(&self) -> bool {
-        self.commands.len() + COMMAND_MAX_BYTES <= ENTRY_COMMANDS_MAX_BYTES
-    }
-
-    /// Adds a command without payload; its ordinal.
+    /// Adds a command without payload; its ordinal. On `Err` the entry is as before.
     pub(crate) fn push(&mut self, command: &Command) -> Result<usize, Refused> {
-        if !self.has_room_for_command() {
-            return Err(Refused::EntryFull);
-        }
+        let start = self.commands.len();
         command.encode(&mut self.commands);
+        if self.commands.len() > ENTRY_COMMANDS_MAX_BYTES {
+            let bytes = self.commands.len() - start;
+            self.commands.truncate(start);
+            return Err(if bytes > ENTRY_COMMANDS_MAX_BYTES {
+                Refused::GroupTooLarge {
+                    bytes: bytes as u64,
+                    limit_bytes: ENTRY_COMMANDS_MAX_BYTES as u64,
+                }
+            } else {
+                Refused::EntryFull
+            });
+        }
         self.count += 1;
         Ok(self.count - 1)
     }

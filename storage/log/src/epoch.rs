@@ -5,6 +5,19 @@
 //! offset   0 .... 40 ......... 95 .... end
 //! ```
 //!
+//! OffsetForLeaderEpoch, by Kafka's rule (`LeaderEpochFileCache.endOffsetFor`). The *current* epoch
+//! of a leader counts before it wrote: it begins at the end of the log, as Kafka notes it there on
+//! taking over.
+//!
+//! ```text
+//! asked                                answer
+//! below 0, or above the current        undefined
+//! the current                          it, the end of the log
+//! between, or one that wrote           the largest that wrote at or below it, and the start of
+//!                                      the next that wrote (of the current, if none did)
+//! below the first that wrote           itself, and the start of that first
+//! ```
+//!
 //! Invariants: epochs and start offsets both ascend strictly; a row exists only for an epoch that
 //! wrote something. The first row starts at or below `log_start`, unless the log was empty there.
 
@@ -26,6 +39,17 @@ pub struct EpochEnd {
     pub epoch: i32,
     /// The offset after its last record.
     pub end_offset: i64,
+}
+
+/// Whether what a reader last read is still what is here (KIP-320).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Divergence {
+    /// It is.
+    None,
+    /// Not beyond this end: the reader truncates to it, or resets.
+    At(EpochEnd),
+    /// Nobody knows that epoch: OFFSET_OUT_OF_RANGE, as Kafka.
+    Unknown,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,7 +99,7 @@ impl Epochs {
         self.rows[0].start_offset = log_start;
     }
 
-    /// Kafka's rule, with the current epoch counted as if it began at the end of the log.
+    /// The table of the module. `end` is where the log ends.
     pub(crate) fn end_of(&self, asked: i32, current: i32, end: i64) -> Option<EpochEnd> {
         if asked < 0 || asked > current {
             return None;

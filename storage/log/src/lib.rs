@@ -4,7 +4,7 @@
 //!            leader only                          every replica
 //! produce ─▶ Decider::propose_* ─▶ EntryBuilder ─▶ (Raft, WAL) ─▶ Shard::apply ─▶ Applied
 //!              │ reads                               │ moves
-//!              └── what was decided, layered over ───┴─ partitions, producers, epochs, segments
+//!              └── what was decided, layered over ───┴─ partitions, producers, epochs, segments, groups
 //! ```
 //!
 //! Idea: deciding and applying are two steps of one state machine. The leader gives offsets before
@@ -18,8 +18,8 @@
 //!
 //! Caveats: the head of an entry (deciding replica and term, entry time) is the consensus driver's;
 //! `apply` gets only entries that were decided in the term they were committed in. Transactions,
-//! groups, moves between shards and manifests come later: their fields stand in the commands,
-//! their state does not exist yet.
+//! moves between shards and manifests come later: their fields stand in the commands, their state
+//! does not exist yet. Of groups only what outlives a coordinator is here.
 
 mod command;
 mod config;
@@ -38,14 +38,18 @@ mod shard;
 mod snapshot;
 
 pub use command::{
-    AppendBatch, Command, Commands, CreatePartition, ExpireProducers, RemovePartition, SetConfig,
-    SetLogStart, decode_commands,
+    AppendBatch, Command, Commands, CommitOffsets, CreatePartition, ExpireProducers, PutGroup,
+    RemoveGroup, RemoveOffsets, RemovePartition, SetConfig, SetLogStart, decode_commands,
 };
 pub use config::{CleanupPolicy, ConfigError, PartitionConfig};
 pub use decider::{Decider, Decision, ProduceFacts, Proposal};
 pub use entry::{BatchPlace, ENTRY_COMMANDS_MAX_BYTES, ENTRY_PAYLOAD_MAX_BYTES, EntryBuilder};
-pub use epoch::{EpochEnd, EpochStart};
-pub use group::{GroupMember, GroupRecord, NewOffset, OffsetRow};
+pub use epoch::{Divergence, EpochEnd, EpochStart};
+pub use group::{
+    EXPIRED_OFFSETS_MAX, Expired, Expiry, GROUP_RECORD_MAX_BYTES, GROUP_TEXT_MAX_BYTES, Group,
+    GroupMember, GroupRecord, NewOffset, OffsetRow, expire_groups, offsets_expired,
+    offsets_of_topics,
+};
 pub use partition::Partition;
 pub use planted::PlantedBugs;
 pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};

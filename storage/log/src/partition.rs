@@ -18,7 +18,7 @@ use holdfast_base::Term;
 
 use crate::command::{AppendBatch, CreatePartition};
 use crate::config::PartitionConfig;
-use crate::epoch::{EpochEnd, EpochStart, Epochs};
+use crate::epoch::{Divergence, EpochEnd, EpochStart, Epochs};
 use crate::planted::PlantedBugs;
 use crate::producer::{Producer, RememberedBatch, Stamp, Verdict, judge};
 use crate::refusal::{BrokenInvariant, Refused};
@@ -126,10 +126,28 @@ impl Partition {
     }
 
     /// OffsetForLeaderEpoch for `asked`, answered under the leader epoch `current`; `None` is
-    /// Kafka's undefined epoch and offset.
+    /// Kafka's undefined epoch and offset. The table is in `epoch.rs`.
     #[must_use]
     pub fn end_of_epoch(&self, asked: i32, current: i32) -> Option<EpochEnd> {
         self.epochs.end_of(asked, current, self.high_watermark)
+    }
+
+    /// Where the log of a reader that has come to `fetch_offset`, with its last record under
+    /// `last_fetched_epoch`, parts from this one (KIP-320).
+    #[must_use]
+    pub fn divergence(
+        &self,
+        last_fetched_epoch: i32,
+        fetch_offset: i64,
+        current: i32,
+    ) -> Divergence {
+        match self.end_of_epoch(last_fetched_epoch, current) {
+            None => Divergence::Unknown,
+            Some(end) if end.epoch < last_fetched_epoch || end.end_offset < fetch_offset => {
+                Divergence::At(end)
+            }
+            Some(_) => Divergence::None,
+        }
     }
 
     /// The batch with the largest timestamp, for ListOffsets -3. After DeleteRecords inside a

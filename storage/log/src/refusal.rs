@@ -100,6 +100,24 @@ pub enum Refused {
         /// The end of the applied log.
         high_watermark: i64,
     },
+    /// A group's record, one of its texts, or its command is larger than any entry takes. Never a
+    /// result of apply.
+    #[error(
+        "the group's data has {bytes} bytes where {limit_bytes} fit; use fewer or smaller \
+         members, or commit fewer offsets at once"
+    )]
+    GroupTooLarge {
+        /// Asked for.
+        bytes: u64,
+        /// The limit that it exceeds.
+        limit_bytes: u64,
+    },
+    /// A group's record that no replica would read. Never a result of apply.
+    #[error("the group cannot be stored: {what}")]
+    InvalidGroup {
+        /// Why.
+        what: &'static str,
+    },
     /// Nothing was decided: what the leader decided for this partition before is void and not yet
     /// out of the log. Never a result of apply.
     #[error("the partition settles after a refused batch; retry")]
@@ -128,6 +146,8 @@ impl Refused {
             Refused::EpochOverflow => "epoch_overflow",
             Refused::OffsetOverflow => "offset_overflow",
             Refused::OffsetOutOfRange { .. } => "offset_out_of_range",
+            Refused::GroupTooLarge { .. } => "group_too_large",
+            Refused::InvalidGroup { .. } => "invalid_group",
             Refused::Unsettled => "unsettled",
             Refused::EntryFull => "entry_full",
         }

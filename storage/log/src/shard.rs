@@ -9,6 +9,7 @@
 //! SetConfig        unknown, generation                       ConfigSet, or NoChange
 //! SetLogStart      unknown, generation, outside 0..=end      LogStart(where it now is)
 //! ExpireProducers  never                                     Expired(how many)
+//! PutGroup, RemoveGroup, CommitOffsets, RemoveOffsets: never refused; see `shard/groups.rs`
 //! ```
 //!
 //! Invariants: entry index grows strictly, term and time never fall. A refused batch takes every
@@ -18,14 +19,17 @@
 //! Caveat: after a [`BrokenInvariant`] the state is not to be used; all commands of an entry are
 //! decoded before the first is applied, so damage in an entry changes nothing.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{Index, PartitionKey, Term};
+use holdfast_base::{CoordinatorSlot, Index, PartitionKey, Term};
 
 use crate::command::{
     AppendBatch, Command, CreatePartition, SetConfig, SetLogStart, decode_commands,
 };
 use crate::digest::Digest;
+use crate::group::Group;
 use crate::partition::Partition;
 use crate::planted::PlantedBugs;
 use crate::refusal::{BrokenInvariant, Refused};
@@ -86,6 +90,14 @@ pub enum CommandOutcome {
     ConfigSet,
     /// That many producers are forgotten.
     Expired(usize),
+    /// The group's record is that one now.
+    GroupPut,
+    /// The group is gone now, with its offsets.
+    GroupRemoved,
+    /// That many offsets of the command are the group's now.
+    OffsetsCommitted(usize),
+    /// That many offsets are forgotten.
+    OffsetsRemoved(usize),
     /// It was so before.
     NoChange,
 }
@@ -113,6 +125,8 @@ pub struct Applied {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shard {
     pub(crate) partitions: BTreeMap<PartitionKey, Partition>,
+    /// By slot, then id. No slot without a group.
+    pub(crate) groups: BTreeMap<CoordinatorSlot, BTreeMap<String, Group>>,
     /// Last entry applied; 0 none.
     pub(crate) applied: Index,
     /// Of that entry. Never falls.
@@ -142,6 +156,7 @@ impl Shard {
     pub fn new() -> Self {
         Shard {
             partitions: BTreeMap::new(),
+            groups: BTreeMap::new(),
             applied: Index(0),
             term: Term(0),
             time_ms: i64::MIN,
@@ -274,6 +289,10 @@ impl Shard {
                     .sum();
                 CommandOutcome::Expired(expired)
             }
+            Command::PutGroup(put) => self.put_group(put, entry),
+            Command::RemoveGroup(remove) => self.remove_group(remove),
+            Command::CommitOffsets(commit) => self.commit_offsets(commit, entry),
+            Command::RemoveOffsets(remove) => self.remove_offsets(remove),
         })
     }
 
@@ -401,6 +420,16 @@ impl Shard {
                 self.digest.word(*count as u64);
             }
             CommandOutcome::NoChange => self.digest.word(8),
+            CommandOutcome::GroupPut => self.digest.word(9),
+            CommandOutcome::GroupRemoved => self.digest.word(10),
+            CommandOutcome::OffsetsCommitted(count) => {
+                self.digest.word(11);
+                self.digest.word(*count as u64);
+            }
+            CommandOutcome::OffsetsRemoved(count) => {
+                self.digest.word(12);
+                self.digest.word(*count as u64);
+            }
         }
     }
 }

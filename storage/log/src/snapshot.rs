@@ -9,14 +9,21 @@
 //!                                last append 8 │ max timestamp 8 │ its base 8 │ its last 8 }
 //!                producers 4 × { id 8 │ epoch 2 │ last seen 8 │ batches 1 ×
 //!                                { sequence 4 │ delta 4 │ base offset 8 │ append time 8 } }
+//! groups 4       per group  slot 2 │ id text │ changed at 8 │ empty since ms 8 │ record 1 (0 or 1)
+//!                           record, if there │ offsets 4 × { topic 16 │ partition 4 │ offset 8 │
+//!                           leader epoch 4 │ metadata text │ committed at ms 8 }
 //! check 8        rolling hash of all bytes before it
 //! ```
 //!
-//! A segment without timestamps has max timestamp -1. Partitions and producers ascend.
+//! A segment without timestamps has max timestamp -1. Partitions, producers, groups (by slot, then
+//! id) and their offsets ascend. A group with members has empty since 0; text and record are as in
+//! `group/encoding.rs`. Version 1 had no groups.
 //!
 //! Invariants: `restore(snapshot(s)) == s`, so hashes go on alike. Restoring believes nothing: the
 //! order of every list and the positions are checked, and memory grows only with bytes that are
 //! there.
+
+mod groups;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,7 +41,7 @@ use crate::segment::{MaxTimestamp, Segments, VirtualSegment};
 use crate::shard::Shard;
 
 const MAGIC: [u8; 4] = *b"HFLS";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const CHECK_BYTES: usize = 8;
 
 impl Shard {
@@ -52,6 +59,7 @@ impl Shard {
         for (key, partition) in &self.partitions {
             put_partition(&mut out, key, partition);
         }
+        groups::put(&mut out, self);
         let mut check = Digest::EMPTY;
         check.bytes(&out);
         out.extend_from_slice(&check.value().to_le_bytes());
@@ -73,7 +81,7 @@ impl Shard {
         }
         let mut reader = Reader::new(body);
         if reader.bytes()? != MAGIC || reader.u16()? != VERSION {
-            return Err(BrokenInvariant::new("not a shard snapshot of version 1"));
+            return Err(BrokenInvariant::new("not a shard snapshot of version 2"));
         }
         let mut shard = Shard::new();
         shard.applied = Index(reader.u64()?);
@@ -89,6 +97,7 @@ impl Shard {
             partition.check_invariants(PlantedBugs::default())?;
             shard.partitions.insert(key, partition);
         }
+        groups::read(&mut reader, &mut shard)?;
         reader.end("the snapshot")?;
         Ok(shard)
     }

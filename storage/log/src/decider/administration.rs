@@ -183,7 +183,7 @@ impl Decider {
     }
 }
 
-fn push(entry: &mut EntryBuilder, command: &Command) -> Result<Proposal, Refused> {
+pub(super) fn push(entry: &mut EntryBuilder, command: &Command) -> Result<Proposal, Refused> {
     Ok(Proposal::Command { ordinal: entry.push(command)? })
 }
 

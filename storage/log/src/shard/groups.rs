@@ -1,0 +1,114 @@
+//! Groups of a shard: reading them, and what commands do to them.
+//!
+//! ```text
+//! command        unknown group            known group
+//! PutGroup       GroupPut: it begins      GroupPut
+//! RemoveGroup    NoChange                 GroupRemoved, or NoChange if changed since the plan
+//! CommitOffsets  it begins                OffsetsCommitted(partitions); NoChange without offsets
+//! RemoveOffsets  NoChange                 OffsetsRemoved(how many were there), or NoChange if none
+//!                                         or if changed since the plan
+//! ```
+//!
+//! Nothing here is refused: whether a member or a generation may commit is the coordinator's to
+//! say before it proposes.
+
+use holdfast_base::CoordinatorSlot;
+
+use super::{CommandOutcome, EntryFacts, Shard};
+use crate::command::{CommitOffsets, PutGroup, RemoveGroup, RemoveOffsets};
+use crate::group::Group;
+
+impl Shard {
+    /// All groups, ascending by slot, then id.
+    pub fn groups(&self) -> impl Iterator<Item = (CoordinatorSlot, &str, &Group)> {
+        self.groups.iter().flat_map(|(slot, groups)| {
+            groups.iter().map(|(name, group)| (*slot, name.as_str(), group))
+        })
+    }
+
+    /// The groups of one slot, ascending by id.
+    pub fn groups_of(&self, slot: CoordinatorSlot) -> impl Iterator<Item = (&str, &Group)> {
+        let groups = self.groups.get(&slot).into_iter().flatten();
+        groups.map(|(name, group)| (name.as_str(), group))
+    }
+
+    /// One group.
+    #[must_use]
+    pub fn group(&self, slot: CoordinatorSlot, group: &str) -> Option<&Group> {
+        self.groups.get(&slot)?.get(group)
+    }
+
+    pub(super) fn put_group(&mut self, put: &PutGroup, entry: EntryFacts) -> CommandOutcome {
+        let group = self.group_or_begin(put.slot, &put.group);
+        group.put(&put.record, entry.index, entry.time_ms);
+        let since_ms = group.empty_since_ms.unwrap_or(-1);
+        self.digest.number(since_ms);
+        CommandOutcome::GroupPut
+    }
+
+    pub(super) fn remove_group(&mut self, remove: &RemoveGroup) -> CommandOutcome {
+        let Some(group) = self.group(remove.slot, &remove.group) else {
+            return CommandOutcome::NoChange;
+        };
+        if group.changed_at > remove.planned_at {
+            return CommandOutcome::NoChange;
+        }
+        self.digest.word(group.offsets.len() as u64);
+        self.forget_group(remove.slot, &remove.group);
+        CommandOutcome::GroupRemoved
+    }
+
+    pub(super) fn commit_offsets(
+        &mut self,
+        commit: &CommitOffsets,
+        entry: EntryFacts,
+    ) -> CommandOutcome {
+        if commit.offsets.is_empty() {
+            return CommandOutcome::NoChange;
+        }
+        let group = self.group_or_begin(commit.slot, &commit.group);
+        group.commit(&commit.offsets, entry.index, entry.time_ms);
+        let rows = group.offsets.len();
+        let since_ms = group.empty_since_ms.unwrap_or(-1);
+        self.digest.word(rows as u64);
+        self.digest.number(since_ms);
+        CommandOutcome::OffsetsCommitted(commit.offsets.len())
+    }
+
+    pub(super) fn remove_offsets(&mut self, remove: &RemoveOffsets) -> CommandOutcome {
+        let group = self.groups.get_mut(&remove.slot).and_then(|all| all.get_mut(&remove.group));
+        let Some(group) = group.filter(|group| group.changed_at <= remove.planned_at) else {
+            return CommandOutcome::NoChange;
+        };
+        let mut removed = 0;
+        for partition in &remove.partitions {
+            removed += usize::from(group.offsets.remove(partition).is_some());
+        }
+        if removed == 0 {
+            return CommandOutcome::NoChange;
+        }
+        let left = group.offsets.len();
+        if group.is_nothing() {
+            self.forget_group(remove.slot, &remove.group);
+        }
+        self.digest.word(left as u64);
+        CommandOutcome::OffsetsRemoved(removed)
+    }
+
+    fn group_or_begin(&mut self, slot: CoordinatorSlot, name: &str) -> &mut Group {
+        let groups = self.groups.entry(slot).or_default();
+        if !groups.contains_key(name) {
+            groups.insert(name.to_owned(), Group::default());
+        }
+        groups.get_mut(name).expect("the line above made one if there was none")
+    }
+
+    fn forget_group(&mut self, slot: CoordinatorSlot, name: &str) {
+        if let Some(groups) = self.groups.get_mut(&slot) {
+            groups.remove(name);
+            if groups.is_empty() {
+                self.groups.remove(&slot);
+            }
+        }
+    }
+}
