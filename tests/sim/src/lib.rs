@@ -13,10 +13,12 @@
 mod admin;
 mod clock;
 mod command;
+mod media;
 mod nemesis;
 mod network;
 mod node;
 mod planted;
+mod power;
 mod producer;
 mod reader;
 mod report;

@@ -12,6 +12,9 @@
 //! | device hangs | any | 0.3 s to 5 s |
 //! | EIO | victim | stops; back on the same media behind a working controller |
 //! | bit flips; a write lost or misdirected | victim | stays out or quarantined; replaced |
+//! | a durable frame damaged or overwritten | victim | its replica is quarantined; replaced |
+//! | a stale frame at the log's end | any | harms nothing |
+//! | its device comes back as an older image | victim | stays out |
 //! | a WAL that fills up | all | a larger one, once healed |
 //!
 //! Caveat: a bit that flips in the last frames of a log, before anything durable claims them,
@@ -22,17 +25,23 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{Rng, ShardId, SplitMix64};
-use holdfast_io::WriteFault;
+use holdfast_io::{SimSnapshot, WriteFault};
 
+use crate::media::{Media, Section};
 use crate::network::Weather;
 use crate::node::Power;
+use crate::power::Stop;
 use crate::states::State;
-use crate::world::{Event, NODES, Stop, World};
+use crate::world::{Event, NODES, World};
 
 /// Never full in a run.
 const WAL_BYTES: u64 = 48 << 20;
 /// Full after a few hundred batches.
 const SMALL_WAL_BYTES: u64 = 4 << 20;
+/// Kept for what frees or guards space.
+const RESERVE_BYTES: u64 = 512 << 10;
+/// With a WAL that fills up: two segments, so that taking from it shows.
+const SMALL_WAL_RESERVE_BYTES: u64 = 1 << 20;
 const MILLIS: u64 = 1_000_000;
 const SECONDS: u64 = 1000 * MILLIS;
 
@@ -52,6 +61,10 @@ enum Fault {
     BitRot,
     LostWrite,
     MisdirectedWrite,
+    FrameFlip,
+    FrameMisplaced,
+    StaleFrame,
+    RollBack,
 }
 
 const FAULTS: &[Fault] = &[
@@ -70,6 +83,10 @@ const FAULTS: &[Fault] = &[
     Fault::LostWrite,
     Fault::MisdirectedWrite,
 ];
+
+/// Came later, and are drawn apart, so that a seed without them is the run it always was.
+const LATER_FAULTS: &[Fault] =
+    &[Fault::FrameFlip, Fault::FrameMisplaced, Fault::StaleFrame, Fault::RollBack];
 
 impl Fault {
     /// Whether it may take what a node had on stable media.
@@ -94,6 +111,10 @@ impl Fault {
             Fault::BitRot => "bit flip under a running node",
             Fault::LostWrite => "lost write ordered",
             Fault::MisdirectedWrite => "misdirected write ordered",
+            Fault::FrameFlip => "bit flip in a durable frame",
+            Fault::FrameMisplaced => "durable frame overwritten by a later one",
+            Fault::StaleFrame => "stale frame at the log's end",
+            Fault::RollBack => "device rolled back to an older image",
         }
     }
 }
@@ -110,6 +131,8 @@ pub(crate) struct Nemesis {
     is_over: bool,
     /// How often the victim's device may still be damaged.
     damage_left: u32,
+    /// What lay on the victim's device some time ago.
+    older_image: Option<SimSnapshot>,
 }
 
 impl Nemesis {
@@ -123,6 +146,12 @@ impl Nemesis {
                 chosen.push(*fault);
             }
         }
+        let mut later = rng.clone().split();
+        for fault in LATER_FAULTS {
+            if later.chance(1, 7) {
+                chosen.push(*fault);
+            }
+        }
         let wal_bytes = if rng.chance(1, 8) { SMALL_WAL_BYTES } else { WAL_BYTES };
         Nemesis {
             chosen,
@@ -132,12 +161,17 @@ impl Nemesis {
             counts: BTreeMap::new(),
             is_over: false,
             damage_left: 1 + rng.below(2) as u32,
+            older_image: None,
             rng,
         }
     }
 
     pub(crate) fn wal_bytes(&self) -> u64 {
         self.wal_bytes
+    }
+
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        if self.has_small_wal() { SMALL_WAL_RESERVE_BYTES } else { RESERVE_BYTES }
     }
 
     pub(crate) fn has_small_wal(&self) -> bool {
@@ -259,6 +293,9 @@ impl Nemesis {
                 true
             }
             Fault::BitFlip => self.flip(world),
+            Fault::FrameFlip | Fault::FrameMisplaced => self.harm_frame(fault, world),
+            Fault::StaleFrame => self.leave_stale_frame(place, world),
+            Fault::RollBack => self.roll_back(world),
             Fault::BitRot | Fault::LostWrite | Fault::MisdirectedWrite => self.damage(fault, world),
         }
     }
@@ -351,6 +388,76 @@ impl Nemesis {
                 world.trace.tell(now_ns, Some(victim), || format!("a bit flips: {file} at {at}"));
             }
         }
+        world.start(victim);
+        true
+    }
+
+    /// Stops the victim and damages one frame that its log cannot do without.
+    fn harm_frame(&mut self, fault: Fault, world: &mut World) -> bool {
+        let victim = self.victim;
+        let node = &world.nodes[victim];
+        if !node.is_up() || node.is_damaged || self.damage_left == 0 {
+            return false;
+        }
+        world.stop(victim, Stop::Kill);
+        let rng = &mut self.rng;
+        let harm = Media::of(&world.nodes[victim].device).and_then(|mut media| match fault {
+            Fault::FrameMisplaced => media.misplace(rng),
+            _ => {
+                let section = [Section::Head, Section::Commands, Section::Payload];
+                media.flip(section[rng.below(3) as usize], rng)
+            }
+        });
+        if let Some(harm) = &harm {
+            self.damage_left -= 1;
+            world.nodes[victim].is_damaged = true;
+            world.nodes[victim].must_quarantine = Some(harm.shard);
+            let now_ns = world.now_ns;
+            world.trace.tell(now_ns, Some(victim), || harm.text.clone());
+        }
+        world.start(victim);
+        harm.is_some()
+    }
+
+    /// Stops a node and leaves a frame of an older segment at the end of its log.
+    fn leave_stale_frame(&mut self, place: usize, world: &mut World) -> bool {
+        if !world.nodes[place].is_up() || world.nodes[place].is_damaged {
+            return false;
+        }
+        world.stop(place, Stop::Kill);
+        let left = Media::of(&world.nodes[place].device)
+            .and_then(|mut media| media.leave_stale(&mut self.rng));
+        if let Some(text) = &left {
+            let now_ns = world.now_ns;
+            world.trace.tell(now_ns, Some(place), || text.clone());
+        }
+        world.start(place);
+        if left.is_some() && world.nodes[place].is_up() {
+            world.states.reach(State::StaleFrameIgnored);
+        }
+        left.is_some()
+    }
+
+    /// Keeps an image of the victim's running device; the next time puts it back, as restoring a
+    /// virtual machine does.
+    fn roll_back(&mut self, world: &mut World) -> bool {
+        let victim = self.victim;
+        if !world.nodes[victim].is_up() || self.damage_left == 0 {
+            return false;
+        }
+        let now_ns = world.now_ns;
+        let Some(image) = self.older_image.take() else {
+            self.older_image = Some(world.nodes[victim].device.snapshot());
+            world.trace.tell(now_ns, Some(victim), || "an image of its device is kept".to_owned());
+            return false;
+        };
+        self.damage_left = 0;
+        world.stop(victim, Stop::Kill);
+        let node = &mut world.nodes[victim];
+        node.device.roll_back(&image);
+        node.is_damaged = true;
+        node.rolled_back = true;
+        world.trace.tell(now_ns, Some(victim), || "its device is an older image".to_owned());
         world.start(victim);
         true
     }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use holdfast_base::{Index, ShardId, Term};
+use holdfast_base::{BootCount, Index, ShardId, Term};
 use holdfast_io::{SimDevice, SimDisk};
 use holdfast_lane::{Lane, LaneConfig, Published, Request, Ticket};
 
@@ -56,6 +56,12 @@ pub(crate) struct Node {
     pub(crate) is_damaged: bool,
     /// The damage lies where it cannot be taken for a torn write.
     pub(crate) must_notice: bool,
+    /// A durable frame with this shard's entries was damaged.
+    pub(crate) must_quarantine: Option<ShardId>,
+    /// Its device holds an older image of itself.
+    pub(crate) rolled_back: bool,
+    /// Boot count when it last went down.
+    pub(crate) boot: BootCount,
     /// When it last went down: per shard the term and the newest index on stable media.
     pub(crate) promised: BTreeMap<ShardId, (Term, Index)>,
 }

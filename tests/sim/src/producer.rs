@@ -365,7 +365,18 @@ impl Producer {
                 self.retry_later(at, world);
             }
             Ended::Answered(Answer::Produce(mut parts)) => match parts.pop() {
-                Some(Ok(appended)) => self.acked(at, node, appended, world),
+                Some(Ok(appended)) => {
+                    // A batch tried before may be answered with its first copy.
+                    if self.batches[at].tries == 1 && world.found_no_room(ticket) {
+                        world.broken.push(format!(
+                            "reserve-taken: {}: n{} wrote records into what was left for its own \
+                             needs",
+                            self.target.name,
+                            node + 1
+                        ));
+                    }
+                    self.acked(at, node, appended, world);
+                }
                 Some(Err(refusal)) => self.refused(at, &refusal, world),
                 None => world.broken.push("a produce is answered without its part".to_owned()),
             },

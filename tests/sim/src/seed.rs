@@ -98,6 +98,7 @@ pub(crate) fn run(seed: u64, options: Options) -> SeedResult {
         wal_bytes: nemesis.wal_bytes(),
         tail_cache_bytes: 16 << (10 + rng.below(6)),
         device_bytes: 1 << 30,
+        reserve_bytes: nemesis.reserve_bytes(),
     };
     let world = World::new(rng.next_u64(), sizes, options.planted, options.keeps_timeline);
     let mut sim = Sim { world, clients: Vec::new(), nemesis, rng, operations: 0 };

@@ -16,18 +16,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use holdfast_base::{ClusterId, LaneId, NodeId, ReplicaId, Rng, ShardId, SplitMix64, Term};
+use holdfast_base::{BootCount, ClusterId, LaneId, NodeId, ReplicaId, Rng, ShardId, SplitMix64};
 use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, Lane, LaneConfig, LaneStatus, Outcome, Reason, Refusal, Request, Ticket,
+    Answer, Founding, Lane, LaneConfig, Outcome, Reason, Refusal, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
 
 use crate::clock::NodeClock;
 use crate::network::Network;
 use crate::node::{Input, Node, Power};
+use crate::power::Stop;
 use crate::planted::Planted;
 use crate::states::{State, States};
 use crate::trace::Trace;
@@ -36,6 +37,8 @@ use crate::trace::Trace;
 pub(crate) const NODES: usize = 3;
 /// Few, so that partitions share shards.
 pub(crate) const DATA_SHARDS: u32 = 4;
+/// Of every node's WAL.
+const SEGMENT_BYTES: u64 = 512 << 10;
 /// Process id of facts in the history that no client invoked.
 const FACTS: u32 = 0;
 
@@ -69,6 +72,7 @@ pub(crate) struct Sizes {
     pub(crate) wal_bytes: u64,
     pub(crate) tail_cache_bytes: u64,
     pub(crate) device_bytes: u64,
+    pub(crate) reserve_bytes: u64,
 }
 
 /// See the module.
@@ -85,10 +89,10 @@ pub(crate) struct World {
     /// Broken promises that no client can see.
     pub(crate) broken: Vec<String>,
     rng: SplitMix64,
-    seed: u64,
+    pub(crate) seed: u64,
     next_ticket: u64,
     /// Open calls: whose, and at which node.
-    tickets: BTreeMap<Ticket, (ClientId, usize)>,
+    pub(crate) tickets: BTreeMap<Ticket, (ClientId, usize)>,
     votes: BTreeMap<(ShardId, u64, ReplicaId), u64>,
     leaders: BTreeMap<(ShardId, u64), usize>,
     told_leaders: BTreeSet<(usize, u64, ShardId, u64)>,
@@ -100,6 +104,10 @@ pub(crate) struct World {
     /// When the newest call on a connection arrives.
     connections: BTreeMap<(ClientId, usize), u64>,
     producer_ids: BTreeSet<i64>,
+    /// Produce calls that reached a node whose WAL had only its reserve left.
+    short: BTreeSet<Ticket>,
+    /// Devices rolled back whose node neither its boot count nor its log gave away.
+    pub(crate) unseen_rollbacks: u64,
 }
 
 impl World {
@@ -116,10 +124,10 @@ impl World {
             .map(|place| {
                 let node = NodeId(place as u32 + 1);
                 let mut wal = WalConfig::new(founding.cluster, node, LaneId(0), sizes.wal_bytes);
-                wal.segment_bytes = 512 << 10;
+                wal.segment_bytes = SEGMENT_BYTES;
                 wal.frame_bytes_max = 64 << 10;
                 wal.in_flight_bytes_max = 256 << 10;
-                wal.reserve_bytes = 512 << 10;
+                wal.reserve_bytes = sizes.reserve_bytes;
                 wal.buffer_idle_bytes_max = 1 << 20;
                 wal.planted = planted.wal;
                 let faults = SimFaults {
@@ -154,6 +162,9 @@ impl World {
                     has_failed: false,
                     is_damaged: false,
                     must_notice: false,
+                    must_quarantine: None,
+                    rolled_back: false,
+                    boot: BootCount(0),
                     promised: BTreeMap::new(),
                 }
             })
@@ -182,6 +193,8 @@ impl World {
             last_refusals: BTreeMap::new(),
             connections: BTreeMap::new(),
             producer_ids: BTreeSet::new(),
+            short: BTreeSet::new(),
+            unseen_rollbacks: 0,
         }
     }
 
@@ -306,6 +319,7 @@ impl World {
         add("message cut off", self.network.counters.cut);
         add("message repeated", self.network.counters.repeated);
         add("message late", self.network.counters.late);
+        add("rolled back, and nothing tells", self.unseen_rollbacks);
         self.states.reach_times(State::MessageLost, self.network.counters.lost);
         self.states.reach_times(State::MessageRepeated, self.network.counters.repeated);
         for node in &self.nodes {
@@ -315,6 +329,7 @@ impl World {
             add("write dropped by kill", counters.kill_dropped);
             add("write lost", counters.lost);
             add("write misdirected", counters.misdirected);
+            add("device rolled back", counters.rollbacks);
             self.states.reach_times(State::WriteLost, counters.lost);
             self.states.reach_times(State::WriteMisdirected, counters.misdirected);
             self.states.reach_times(State::CutTornWrite, counters.cut_torn);
@@ -362,6 +377,7 @@ impl World {
                 if matches!(self.nodes[to].power, Power::Down | Power::Out) {
                     self.break_call(ticket);
                 } else {
+                    self.note_shortage(to, ticket, &request);
                     self.arrive(to, Input::Call(ticket, request));
                 }
                 None
@@ -379,6 +395,22 @@ impl World {
             }
             other => Some(other),
         }
+    }
+
+    /// Remembers a produce that no node may take: only the reserve is left. A segment more is
+    /// asked for, because the room of one comes and goes while the log rolls into it.
+    fn note_shortage(&mut self, to: usize, ticket: Ticket, request: &Request) {
+        let node = &self.nodes[to];
+        if let (Request::Produce(_), Some(lane)) = (request, &node.lane)
+            && lane.status().wal.free_bytes + SEGMENT_BYTES < node.config.wal.reserve_bytes
+        {
+            self.short.insert(ticket);
+        }
+    }
+
+    /// Whether a produce was asked for when only the reserve was left.
+    pub(crate) fn found_no_room(&self, ticket: Ticket) -> bool {
+        self.short.contains(&ticket)
     }
 
     fn arrive(&mut self, to: usize, input: Input) {
@@ -514,227 +546,8 @@ impl World {
         }
     }
 
-    fn break_call(&mut self, ticket: Ticket) {
+    pub(crate) fn break_call(&mut self, ticket: Ticket) {
         let delay_ns = 50_000 + self.rng.below(500_000);
         self.after(delay_ns, Event::Answer { ticket, ended: Ended::Broken });
-    }
-}
-
-/// Every replica of a node in one line.
-fn replica_line(status: &LaneStatus) -> String {
-    let mut line = String::new();
-    for replica in &status.replicas {
-        line += &format!(
-            "s{} {}term {} persisted {} last {} applied {}; ",
-            replica.shard,
-            if replica.quarantine.is_some() { "QUARANTINED " } else { "" },
-            replica.term,
-            replica.persisted,
-            replica.last,
-            replica.applied
-        );
-    }
-    line
-}
-
-/// How a node goes down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stop {
-    Kill,
-    PowerCut,
-}
-
-impl World {
-    /// What a lane counted since it started, before it goes.
-    fn note_probes(&mut self, place: usize) {
-        let Some(lane) = &self.nodes[place].lane else { return };
-        let (probes, driver) = (lane.probes(), lane.consensus_probes());
-        let wal = lane.status().wal;
-        for (state, times) in [
-            (State::EntryTruncated, driver.entries_truncated),
-            (State::FedFromWal, driver.fed_from_wal),
-            (State::OldBootDropped, driver.old_boots_dropped),
-            (State::VoteHeldBack, driver.votes_held_back),
-            (State::TornTailCut, driver.torn_tails_cut),
-            (State::DuplicateInFlight, probes.duplicates_in_flight),
-            (State::DuplicateCommitted, probes.duplicates_committed),
-            (State::ParkedFetchWoken, probes.fetches_woken),
-            (State::PendingFailed, probes.pending_failed),
-            (State::SegmentSealed, wal.seals_written),
-            (State::CrashInRoll, u64::from(wal.segments > wal.sealed + 1)),
-        ] {
-            self.states.reach_times(state, times);
-        }
-    }
-
-    /// The last look at nodes that are still up.
-    pub(crate) fn note_all_probes(&mut self) {
-        for place in 0..NODES {
-            self.note_probes(place);
-        }
-    }
-
-    /// What the node may have told others it holds. Its term counts only where nothing is in
-    /// flight: a newer one need not be on stable media yet.
-    fn note_promises(&mut self, place: usize) {
-        let node = &mut self.nodes[place];
-        let Some(lane) = &node.lane else { return };
-        let status = lane.status();
-        for replica in status.replicas.iter().filter(|replica| replica.quarantine.is_none()) {
-            let known = node.promised.get(&replica.shard).map_or(Term(0), |(term, _)| *term);
-            let term = if status.wal.in_flight == 0 { replica.term } else { known };
-            node.promised.insert(replica.shard, (term, replica.persisted));
-        }
-        let line = replica_line(&status);
-        let now_ns = self.now_ns;
-        self.trace.tell(now_ns, Some(place), || format!("had: {line}"));
-    }
-
-    /// Takes a node down; its clients' connections break.
-    pub(crate) fn stop(&mut self, place: usize, how: Stop) {
-        let now_ns = self.now_ns;
-        if matches!(self.nodes[place].power, Power::Down | Power::Out) {
-            return;
-        }
-        self.crashes += 1;
-        self.note_probes(place);
-        self.note_promises(place);
-        let node = &mut self.nodes[place];
-        node.device.advance(now_ns);
-        match how {
-            Stop::Kill => node.device.kill(),
-            Stop::PowerCut => {
-                node.device.power_cut();
-                node.clock.on_at_ns = i128::from(now_ns);
-            }
-        }
-        node.lane = None;
-        node.power = Power::Down;
-        node.inbox.clear();
-        node.published = None;
-        node.schedule(now_ns);
-        let open: Vec<Ticket> = self
-            .tickets
-            .iter()
-            .filter(|(_, (_, at))| *at == place)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in open {
-            self.break_call(ticket);
-        }
-        self.trace.tell(now_ns, Some(place), || format!("goes down: {how:?}"));
-    }
-
-    /// Starts a node that is down. A node that does not start stays out.
-    pub(crate) fn start(&mut self, place: usize) {
-        let now_ns = self.now_ns;
-        let seed = self.seed;
-        let node = &mut self.nodes[place];
-        node.starts += 1;
-        node.has_failed = false;
-        // Whoever starts a node after EIO has put its media behind a working controller.
-        node.device.repair();
-        node.device.advance(now_ns);
-        node.config.seed =
-            SplitMix64::new(seed ^ (place as u64 + 1) << 32 ^ node.starts).next_u64();
-        let now = node.clock.now(now_ns);
-        let opened = node.device.open().map_err(|error| error.to_string()).and_then(|disk| {
-            Lane::open(disk, node.config.clone(), now).map_err(|error| error.to_string())
-        });
-        match opened {
-            Ok(lane) => {
-                node.lane = Some(lane);
-                node.power = Power::Up;
-                node.busy_until_ns = now_ns;
-                node.schedule(now_ns);
-                self.look_at_start(place);
-            }
-            Err(error) => {
-                node.power = Power::Out;
-                if !node.is_damaged {
-                    self.broken.push(format!("n{} does not start: {error}", place + 1));
-                }
-                self.trace.tell(now_ns, Some(place), || format!("does not start: {error}"));
-            }
-        }
-    }
-
-    /// What a node holds when it comes back, against what was on stable media when it went.
-    fn look_at_start(&mut self, place: usize) {
-        let Some(lane) = &self.nodes[place].lane else { return };
-        let status = lane.status();
-        let now_ns = self.now_ns;
-        let line = replica_line(&status);
-        self.trace.tell(now_ns, Some(place), || format!("starts: {line}"));
-        let is_damaged = self.nodes[place].is_damaged;
-        let mut comes_with_less = false;
-        for replica in status.replicas {
-            if let Some(why) = replica.quarantine {
-                self.states.reach(State::QuarantineAtStart);
-                self.trace.tell(now_ns, Some(place), || format!("shard {}: {why}", replica.shard));
-                if !is_damaged {
-                    self.broken.push(format!(
-                        "needless-quarantine: n{} shard {}: {why}",
-                        place + 1,
-                        replica.shard
-                    ));
-                }
-                continue;
-            }
-            let promised = self.nodes[place].promised.get(&replica.shard).copied();
-            let Some((term, persisted)) = promised else { continue };
-            if replica.last >= persisted && replica.term >= term {
-                continue;
-            }
-            comes_with_less = true;
-            if !is_damaged {
-                self.broken.push(format!(
-                    "durable-lost: n{} shard {} comes back in term {} with {} entries, had {} on \
-                     stable media in term {}",
-                    place + 1,
-                    replica.shard,
-                    replica.term,
-                    replica.last,
-                    persisted,
-                    term
-                ));
-            }
-        }
-        if comes_with_less && self.nodes[place].must_notice {
-            self.broken.push(format!(
-                "damage-unnoticed: n{} lost entries behind a seal and says nothing",
-                place + 1
-            ));
-        }
-        if comes_with_less && is_damaged {
-            self.states.reach(State::CameBackWithLess);
-            self.trace.tell(now_ns, Some(place), || {
-                "came back with less than it had promised: kept out, as a fence would".to_owned()
-            });
-            self.stop(place, Stop::Kill);
-            self.nodes[place].power = Power::Out;
-        }
-    }
-
-    /// SIGSTOP.
-    pub(crate) fn pause(&mut self, place: usize) {
-        let now_ns = self.now_ns;
-        let node = &mut self.nodes[place];
-        if node.power == Power::Up {
-            node.power = Power::Paused;
-            node.schedule(now_ns);
-            self.trace.tell(now_ns, Some(place), || "is stopped (SIGSTOP)".to_owned());
-        }
-    }
-
-    /// SIGCONT.
-    pub(crate) fn resume(&mut self, place: usize) {
-        let now_ns = self.now_ns;
-        let node = &mut self.nodes[place];
-        if node.power == Power::Paused {
-            node.power = Power::Up;
-            node.schedule(now_ns);
-            self.trace.tell(now_ns, Some(place), || "goes on (SIGCONT)".to_owned());
-        }
     }
 }
