@@ -209,19 +209,26 @@ fn write_partition(view: &View, topic: &Topic, index: i32) -> MetadataResponsePa
         .with_replica_nodes(nodes)
 }
 
-fn brokers(broker: &Broker, context: &Context, image: &Image) -> Vec<MetadataResponseBroker> {
+/// Every node that has an address on `context`'s listener, ascending, this one included.
+pub(crate) fn nodes_with_endpoints(
+    broker: &Broker,
+    context: &Context,
+    image: &Image,
+) -> Vec<(i32, Endpoint)> {
     let mut nodes: BTreeSet<i32> = image.nodes.keys().map(|node| wire_node(*node)).collect();
     nodes.insert(wire_node(broker.node));
-    let write = |node: i32| {
-        let endpoint = endpoint_of(broker, context, image, node)?;
-        Some(
-            MetadataResponseBroker::default()
-                .with_node_id(node.into())
-                .with_host(StrBytes::from(endpoint.host))
-                .with_port(i32::from(endpoint.port)),
-        )
+    let found = |node| Some((node, endpoint_of(broker, context, image, node)?));
+    nodes.into_iter().filter_map(found).collect()
+}
+
+fn brokers(broker: &Broker, context: &Context, image: &Image) -> Vec<MetadataResponseBroker> {
+    let write = |(node, endpoint): (i32, Endpoint)| {
+        MetadataResponseBroker::default()
+            .with_node_id(node.into())
+            .with_host(StrBytes::from(endpoint.host))
+            .with_port(i32::from(endpoint.port))
     };
-    nodes.into_iter().filter_map(write).collect()
+    nodes_with_endpoints(broker, context, image).into_iter().map(write).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! CreatePartitions (key 37): topics grow. Shard 0 decides; the lane answers once the new partitions
+//! can be written to, so that a producer which learns of one may use it at once.
+
+use crate::broker::Broker;
+use crate::context::Context;
+use holdfast_lane::{AdminReason, AdminRefusal, Answer, GrowTopic, Request};
+use holdfast_protocol::errors::CreatePartitionsError;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
+use kafka_protocol::messages::create_partitions_response::{
+    CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Outcome = Result<(), (CreatePartitionsError, String)>;
+
+/// Grows, or only checks, each topic by itself.
+pub(crate) async fn handle(
+    broker: Arc<Broker>,
+    context: Arc<Context>,
+    client_id: String,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let mut times_named = BTreeMap::<StrBytes, u32>::new();
+    for topic in &request.topics {
+        *times_named.entry(topic.name.0.clone()).or_default() += 1;
+    }
+    let asked: Vec<GrowTopic> = request
+        .topics
+        .iter()
+        .filter(|topic| times_named[&topic.name.0] == 1)
+        .map(|topic| wanted(topic, request.validate_only))
+        .collect();
+    let outcomes = ask(&broker, &context, &client_id, asked, request.timeout_ms).await;
+    let mut outcomes = outcomes.into_iter();
+    let results = request.topics.iter().map(|topic| {
+        let outcome = if times_named[&topic.name.0] == 1 {
+            outcomes.next().unwrap_or_else(|| {
+                let message = "the topic was left without an answer; ask Metadata for it";
+                Err((CreatePartitionsError::UnknownServerError, message.to_owned()))
+            })
+        } else {
+            let message = "the request names this topic more than once; name it once";
+            Err((CreatePartitionsError::InvalidRequest, message.to_owned()))
+        };
+        let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
+        match outcome {
+            Ok(()) => result.with_error_message(None),
+            Err((error, message)) => result
+                .with_error_code(error.into())
+                .with_error_message(Some(StrBytes::from(message))),
+        }
+    });
+    CreatePartitionsResponse::default().with_results(results.collect())
+}
+
+async fn ask(
+    broker: &Broker,
+    context: &Context,
+    client_id: &str,
+    asked: Vec<GrowTopic>,
+    timeout_ms: i32,
+) -> Vec<Outcome> {
+    let every = |count: usize, error: CreatePartitionsError, message: &str| {
+        (0..count).map(|_| Err((error, message.to_owned()))).collect()
+    };
+    let count = asked.len();
+    if count == 0 {
+        return Vec::new();
+    }
+    let call = broker.lane.call(Request::CreatePartitions(asked, context.origin(client_id)));
+    let limit = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    match tokio::time::timeout(limit, call).await {
+        Ok(Some(Answer::CreatePartitions(outcomes))) => {
+            outcomes.into_iter().map(|outcome| outcome.map_err(refused)).collect()
+        }
+        Ok(_) => every(count, CreatePartitionsError::NotController, "the node is stopping"),
+        Err(_) => every(
+            count,
+            CreatePartitionsError::RequestTimedOut,
+            "the partitions were not ready in time; they may still be created",
+        ),
+    }
+}
+
+fn wanted(topic: &CreatePartitionsTopic, validate_only: bool) -> GrowTopic {
+    let nodes =
+        |row: &kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment| {
+            row.broker_ids.iter().map(|id| id.0).collect()
+        };
+    GrowTopic {
+        name: topic.name.to_string(),
+        total: topic.count,
+        assignment: topic.assignments.iter().flatten().map(nodes).collect(),
+        validate_only,
+    }
+}
+
+/// Kafka's code for an administrative refusal of this API.
+fn refused(refusal: AdminRefusal) -> (CreatePartitionsError, String) {
+    use CreatePartitionsError as E;
+    let error = match refusal.reason {
+        AdminReason::NotController => E::NotController,
+        AdminReason::UnknownTopic | AdminReason::UnknownTopicId => E::UnknownTopicOrPartition,
+        AdminReason::InvalidTopicName => E::InvalidTopicException,
+        AdminReason::InvalidPartitions => E::InvalidPartitions,
+        AdminReason::InvalidReplicaAssignment | AdminReason::InvalidReplicationFactor => {
+            E::InvalidReplicaAssignment
+        }
+        AdminReason::InvalidConfig
+        | AdminReason::InvalidRequest
+        | AdminReason::TopicAlreadyExists => E::InvalidRequest,
+        // Both may be tried again, and Admin clients do.
+        AdminReason::TimedOut | AdminReason::NoSpace => E::RequestTimedOut,
+    };
+    (error, refusal.message)
+}
+
+#[cfg(test)]
+mod tests;
