@@ -159,7 +159,7 @@ fn configs_of(topic: &CreatableTopic) -> Vec<CreatableTopicConfigs> {
         let source = if set.is_some() { SOURCE_TOPIC } else { SOURCE_DEFAULT };
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from(config.name))
-            .with_value(Some(set.unwrap_or_else(|| StrBytes::from(config.default))))
+            .with_value(set.or_else(|| config.default.map(StrBytes::from)))
             .with_config_source(source)
     };
     TOPIC_CONFIGS.iter().map(write).collect()

@@ -79,12 +79,16 @@ pub enum Operation {
     CreateTopic = 3,
     /// A topic was deleted.
     DeleteTopic = 4,
+    /// A topic got more partitions.
+    CreatePartitions = 5,
+    /// Settings of a topic, of nodes or of a group were changed.
+    AlterConfigs = 6,
 }
 
 impl Operation {
     fn from_code(code: u8) -> Option<Operation> {
         use Operation::*;
-        [FoundCluster, RegisterNode, CreateTopic, DeleteTopic]
+        [FoundCluster, RegisterNode, CreateTopic, DeleteTopic, CreatePartitions, AlterConfigs]
             .into_iter()
             .find(|operation| *operation as u8 == code)
     }

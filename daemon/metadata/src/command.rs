@@ -11,7 +11,14 @@
 //!                             | partitions: list of (shard u32, generation u32) | origin
 //! kind 4 DeleteTopic          topic id [16] | name | origin
 //! kind 5 AllocateProducerIds  node u32 | first i64 | count u32
+//! kind 6 CreatePartitions     topic id [16] | name | total u32
+//!                             | added: list of (shard u32, generation u32) | origin
+//! kind 7 SetConfigs           resource | name | before u64 | after: list of (key, value)
+//!                             | changes: list of (key, operation u8, has value u8 [, value])
+//!                             | origin
 //!
+//! resource   1 u8, topic id [16] | 2 u8 every node | 3 u8, node u32 | 4 u8, group string
+//! operation  0 set, 1 delete, 2 append, 3 subtract           (Kafka's numbers)
 //! listeners  list of (name, host, port u16)      replicas  list of (replica u64, node u32)
 //! origin     principal | host | client id        name, host, key ...  string
 //! ```
@@ -20,10 +27,11 @@
 //! rather than guess (new ones are gated by the feature level).
 
 use holdfast_base::{ClusterId, NodeId, ReplicaId, ShardId, TopicId};
+use sha2::{Digest, Sha256};
 
 use crate::audit::AuditOrigin;
 use crate::codec::{Reader, Undecodable, Writer};
-use crate::image::{Genesis, Listener, Node, Placement, ShardPlacement};
+use crate::image::{ConfigResource, Genesis, Listener, Node, Placement, ShardPlacement};
 
 /// Commands of one entry, together: an entry's limit (design, rule consensus 4).
 pub const COMMANDS_BYTES_MAX: usize = 4 << 20;
@@ -78,6 +86,89 @@ pub enum Command {
         /// How many.
         count: u32,
     },
+    /// Gives a topic more partitions.
+    CreatePartitions {
+        /// The topic that was meant.
+        id: TopicId,
+        /// Its name, for the audit record.
+        name: String,
+        /// How many it has then; refused unless it has `total - added.len()` before.
+        total: u32,
+        /// Where the new ones go.
+        added: Vec<Placement>,
+        /// Who asked.
+        origin: AuditOrigin,
+    },
+    /// Replaces the configuration of a resource.
+    SetConfigs {
+        /// Of what.
+        target: ConfigTarget,
+        /// The topic's name, for the audit record; empty for other resources.
+        name: String,
+        /// [`configs_digest`] of what it replaces; refused when that is no longer so.
+        before: u64,
+        /// All that is set afterwards, sorted by key.
+        after: Vec<(String, String)>,
+        /// What was asked for, for the audit record; secrets are left out of it.
+        changes: Vec<ConfigChange>,
+        /// Who asked.
+        origin: AuditOrigin,
+    },
+}
+
+/// What a configuration belongs to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ConfigTarget {
+    /// A topic.
+    Topic(TopicId),
+    /// Nodes or a group.
+    Other(ConfigResource),
+}
+
+/// One change of one setting, as asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigChange {
+    /// The setting.
+    pub name: String,
+    /// What to do with it.
+    pub operation: ConfigOperation,
+    /// For all but `Delete`.
+    pub value: Option<String>,
+}
+
+/// Kafka's four ways to change a setting, by Kafka's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum ConfigOperation {
+    /// To this value.
+    Set = 0,
+    /// Back to the default.
+    Delete = 1,
+    /// Add to a list.
+    Append = 2,
+    /// Take from a list.
+    Subtract = 3,
+}
+
+impl ConfigOperation {
+    fn from_code(code: u8) -> Option<Self> {
+        use ConfigOperation::*;
+        [Set, Delete, Append, Subtract].into_iter().find(|operation| *operation as u8 == code)
+    }
+}
+
+/// Names a resource's whole configuration: two alterations decided on the same one cannot both
+/// apply.
+#[must_use]
+pub fn configs_digest<'a>(sorted: impl Iterator<Item = (&'a String, &'a String)>) -> u64 {
+    let mut bytes = Writer::default();
+    for (key, value) in sorted {
+        bytes.string(key);
+        bytes.string(value);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::digest(&bytes.bytes)[..8]);
+    u64::from_le_bytes(first)
 }
 
 impl Command {
@@ -88,6 +179,8 @@ impl Command {
             Command::CreateTopic { .. } => 3,
             Command::DeleteTopic { .. } => 4,
             Command::AllocateProducerIds { .. } => 5,
+            Command::CreatePartitions { .. } => 6,
+            Command::SetConfigs { .. } => 7,
         }
     }
 
@@ -111,10 +204,7 @@ impl Command {
                 body.raw(&id.0);
                 body.string(name);
                 body.u16(*replication_factor);
-                body.list(configs, |body, (key, value)| {
-                    body.string(key);
-                    body.string(value);
-                });
+                write_configs(&mut body, configs.iter().map(|(key, value)| (key, value)));
                 write_partitions(&mut body, partitions);
                 origin.write(&mut body);
             }
@@ -127,6 +217,28 @@ impl Command {
                 body.u32(node.0);
                 body.i64(*first);
                 body.u32(*count);
+            }
+            Command::CreatePartitions { id, name, total, added, origin } => {
+                body.raw(&id.0);
+                body.string(name);
+                body.u32(*total);
+                write_partitions(&mut body, added);
+                origin.write(&mut body);
+            }
+            Command::SetConfigs { target, name, before, after, changes, origin } => {
+                write_target(&mut body, target);
+                body.string(name);
+                body.u64(*before);
+                write_configs(&mut body, after.iter().map(|(key, value)| (key, value)));
+                body.list(changes, |body, change| {
+                    body.string(&change.name);
+                    body.u8(change.operation as u8);
+                    body.u8(u8::from(change.value.is_some()));
+                    if let Some(value) = &change.value {
+                        body.string(value);
+                    }
+                });
+                origin.write(&mut body);
             }
         }
         let length = u32::try_from(body.bytes.len()).expect("parts are bounded far below 4 GiB");
@@ -155,7 +267,7 @@ impl Command {
                 id: body.topic_id()?,
                 name: body.string()?,
                 replication_factor: body.u16()?,
-                configs: body.list(4, |body| Ok((body.string()?, body.string()?)))?,
+                configs: read_configs(body)?,
                 partitions: read_partitions(body)?,
                 origin: AuditOrigin::read(body)?,
             },
@@ -168,6 +280,21 @@ impl Command {
                 node: NodeId(body.u32()?),
                 first: body.i64()?,
                 count: body.u32()?,
+            },
+            6 => Command::CreatePartitions {
+                id: body.topic_id()?,
+                name: body.string()?,
+                total: body.u32()?,
+                added: read_partitions(body)?,
+                origin: AuditOrigin::read(body)?,
+            },
+            7 => Command::SetConfigs {
+                target: read_target(body)?,
+                name: body.string()?,
+                before: body.u64()?,
+                after: read_configs(body)?,
+                changes: body.list(4, read_change)?,
+                origin: AuditOrigin::read(body)?,
             },
             _ => return body.wrong("unknown command kind"),
         })
@@ -314,4 +441,82 @@ pub(crate) fn write_partitions(to: &mut Writer, partitions: &[Placement]) {
 
 pub(crate) fn read_partitions(from: &mut Reader<'_>) -> Result<Vec<Placement>, Undecodable> {
     from.list(8, |from| Ok(Placement { shard: ShardId(from.u32()?), generation: from.u32()? }))
+}
+
+/// Key and value, sorted by key.
+pub(crate) fn write_configs<'a>(
+    to: &mut Writer,
+    configs: impl Iterator<Item = (&'a String, &'a String)>,
+) {
+    to.list(&configs.collect::<Vec<_>>(), |to, (key, value)| {
+        to.string(key);
+        to.string(value);
+    });
+}
+
+pub(crate) fn read_configs(from: &mut Reader<'_>) -> Result<Vec<(String, String)>, Undecodable> {
+    let configs = from.list(4, |from| Ok((from.string()?, from.string()?)))?;
+    if configs.is_sorted_by(|(a, _), (b, _)| a < b) {
+        Ok(configs)
+    } else {
+        from.wrong("settings are not sorted by name, or one is there twice")
+    }
+}
+
+fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, Undecodable> {
+    let name = from.string()?;
+    let Some(operation) = ConfigOperation::from_code(from.u8()?) else {
+        return from.wrong("unknown operation on a setting");
+    };
+    let value = match from.u8()? {
+        0 => None,
+        1 => Some(from.string()?),
+        _ => return from.wrong("neither a value nor none"),
+    };
+    Ok(ConfigChange { name, operation, value })
+}
+
+fn write_target(to: &mut Writer, target: &ConfigTarget) {
+    match target {
+        ConfigTarget::Topic(id) => {
+            to.u8(1);
+            to.raw(&id.0);
+        }
+        ConfigTarget::Other(resource) => write_resource(to, resource),
+    }
+}
+
+fn read_target(from: &mut Reader<'_>) -> Result<ConfigTarget, Undecodable> {
+    match from.u8()? {
+        1 => Ok(ConfigTarget::Topic(from.topic_id()?)),
+        code => resource_of(code, from).map(ConfigTarget::Other),
+    }
+}
+
+pub(crate) fn write_resource(to: &mut Writer, resource: &ConfigResource) {
+    match resource {
+        ConfigResource::EveryBroker => to.u8(2),
+        ConfigResource::Broker(node) => {
+            to.u8(3);
+            to.u32(node.0);
+        }
+        ConfigResource::Group(group) => {
+            to.u8(4);
+            to.string(group);
+        }
+    }
+}
+
+pub(crate) fn read_resource(from: &mut Reader<'_>) -> Result<ConfigResource, Undecodable> {
+    let code = from.u8()?;
+    resource_of(code, from)
+}
+
+fn resource_of(code: u8, from: &mut Reader<'_>) -> Result<ConfigResource, Undecodable> {
+    Ok(match code {
+        2 => ConfigResource::EveryBroker,
+        3 => ConfigResource::Broker(NodeId(from.u32()?)),
+        4 => ConfigResource::Group(from.string()?),
+        _ => return from.wrong("unknown kind of resource"),
+    })
 }

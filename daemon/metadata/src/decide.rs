@@ -7,15 +7,19 @@
 //!
 //! ```text
 //! name is free  =  not in decider.created  and  (not in metadata, or its id in decider.deleted)
+//! partitions    =  those applied or on their way to be created, then decider.grown
+//! configuration =  decider.configs, else as applied or on its way to be created
 //! ```
+//!
+//! More partitions are decided in `grow`, configuration in `alter`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_base::{NodeId, ShardId, TopicId};
 
 use crate::audit::AuditOrigin;
-use crate::command::{Command, CommandBuilder};
-use crate::config::check_configs;
+use crate::command::{Command, CommandBuilder, ConfigTarget};
+use crate::config::check_new_topic_configs;
 use crate::image::{Genesis, Image, Listener, Placement};
 use crate::name::{check_topic_name, collision_key, taken};
 use crate::placement::{default_replication_factor, place_assigned, place_partitions};
@@ -99,8 +103,10 @@ pub struct Decider {
     /// By collision key; at most one topic each.
     created: BTreeMap<String, PendingTopic>,
     deleted: BTreeSet<TopicId>,
+    pub(crate) grown: BTreeMap<TopicId, PendingGrowth>,
+    pub(crate) configs: BTreeMap<ConfigTarget, PendingConfigs>,
     /// Partitions on their way to a shard.
-    load: BTreeMap<ShardId, u64>,
+    pub(crate) load: BTreeMap<ShardId, u64>,
     next_producer_id: Option<i64>,
 }
 
@@ -108,7 +114,33 @@ pub struct Decider {
 struct PendingTopic {
     id: TopicId,
     name: String,
+    replication_factor: u16,
+    configs: BTreeMap<String, String>,
     partitions: Vec<Placement>,
+}
+
+/// New partitions of a topic, all calls in flight together.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingGrowth {
+    /// The number of the first of them.
+    pub(crate) first: usize,
+    pub(crate) added: VecDeque<Placement>,
+}
+
+/// What a resource's configuration will be.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingConfigs {
+    /// Commands in flight; the row goes with the last of them.
+    pub(crate) commands: u32,
+    pub(crate) after: BTreeMap<String, String>,
+}
+
+/// A topic as decided: applied or on its way.
+pub(crate) struct FoundTopic<'a> {
+    pub(crate) id: TopicId,
+    pub(crate) replication_factor: u16,
+    pub(crate) partitions: usize,
+    pub(crate) configs: &'a BTreeMap<String, String>,
 }
 
 impl Decider {
@@ -129,13 +161,30 @@ impl Decider {
         match outcome {
             CommandOutcome::TopicCreated(topic) => self.settle_created(topic.id),
             CommandOutcome::TopicDeleted(topic) => {
+                self.forget_changes(topic.id);
                 self.deleted.remove(&topic.id);
             }
+            CommandOutcome::TopicGrown(topic) => {
+                self.settle_grown(topic.id, topic.partitions.len())
+            }
+            CommandOutcome::ConfigsSet { target } => {
+                if let Some(pending) = self.configs.get_mut(target) {
+                    pending.commands -= 1;
+                    if pending.commands == 0 {
+                        self.configs.remove(target);
+                    }
+                }
+            }
+            // What was decided upon a refused command is refused as well.
             CommandOutcome::Refused { topic: Some(id), .. } => {
                 self.settle_created(*id);
+                self.forget_changes(*id);
                 self.deleted.remove(id);
             }
-            CommandOutcome::Refused { topic: None, .. } => self.next_producer_id = None,
+            CommandOutcome::Refused { topic: None, .. } => {
+                self.next_producer_id = None;
+                self.configs.retain(|target, _| matches!(target, ConfigTarget::Topic(_)));
+            }
             CommandOutcome::Founded
             | CommandOutcome::NodeRegistered(_)
             | CommandOutcome::ProducerIds(_) => {}
@@ -157,10 +206,61 @@ impl Decider {
         });
     }
 
+    /// The topic has its first `partitions` now.
+    fn settle_grown(&mut self, id: TopicId, partitions: usize) {
+        let Some(growth) = self.grown.get_mut(&id) else { return };
+        while growth.first < partitions
+            && let Some(placement) = growth.added.pop_front()
+        {
+            growth.first += 1;
+            if let Some(load) = self.load.get_mut(&placement.shard) {
+                *load = load.saturating_sub(1);
+            }
+        }
+        if growth.added.is_empty() {
+            self.grown.remove(&id);
+        }
+    }
+
+    fn forget_changes(&mut self, id: TopicId) {
+        self.settle_grown(id, usize::MAX);
+        self.configs.remove(&ConfigTarget::Topic(id));
+    }
+
+    /// The topic of that name as it will be once everything decided is applied.
+    pub(crate) fn find<'a>(
+        &'a self,
+        metadata: &'a Metadata,
+        name: &str,
+    ) -> Result<FoundTopic<'a>, Refusal> {
+        let id = match self.holder(metadata, name) {
+            Some((existing, id)) if existing == name => id,
+            _ => return Err(unknown_topic(name)),
+        };
+        let pending = self.created.values().find(|pending| pending.id == id);
+        let (replication_factor, partitions, configs) = match pending {
+            Some(topic) => (topic.replication_factor, topic.partitions.len(), &topic.configs),
+            None => match metadata.image.topics_by_id.get(&id) {
+                Some(topic) => (topic.replication_factor, topic.partitions.len(), &topic.configs),
+                None => return Err(unknown_topic(name)),
+            },
+        };
+        let grown = self.grown.get(&id).map(|growth| growth.first + growth.added.len());
+        let altered = self.configs.get(&ConfigTarget::Topic(id)).map(|pending| &pending.after);
+        Ok(FoundTopic {
+            id,
+            replication_factor,
+            partitions: grown.unwrap_or(partitions),
+            configs: altered.unwrap_or(configs),
+        })
+    }
+
     fn note_created(&mut self, plan: &TopicPlan) {
         let pending = PendingTopic {
             id: plan.id,
             name: plan.name.clone(),
+            replication_factor: plan.replication_factor,
+            configs: plan.configs.clone(),
             partitions: plan.partitions.clone(),
         };
         self.created.insert(collision_key(&plan.name), pending);
@@ -269,7 +369,7 @@ pub fn validate_create_topic(
     if let Some((existing, _)) = decider.holder(metadata, &topic.name) {
         return Err(taken(&topic.name, existing));
     }
-    let configs = check_configs(&topic.configs)?;
+    let configs = check_new_topic_configs(image, &topic.configs)?;
     let load =
         |shard: ShardId| metadata.load(shard) + decider.load.get(&shard).copied().unwrap_or(0);
     let (replication_factor, partitions) = if topic.assignment.is_empty() {
@@ -320,15 +420,7 @@ pub fn propose_delete_topic(
     let (id, name) = match topic {
         TopicRef::Name(name) => match decider.holder(metadata, name) {
             Some((existing, id)) if existing == name => (id, name.clone()),
-            _ => {
-                return Err(Refusal::new(
-                    Reason::UnknownTopic,
-                    format!(
-                        "there is no topic named '{}'; list the topics to see their names",
-                        crate::codec::cut(name, 249).escape_debug()
-                    ),
-                ));
-            }
+            _ => return Err(unknown_topic(name)),
         },
         TopicRef::Id(id) => {
             let pending = decider.created.values().find(|pending| pending.id == *id);
@@ -342,6 +434,7 @@ pub fn propose_delete_topic(
     };
     let place = push(builder, &Command::DeleteTopic { id, name: name.clone(), origin })?;
     decider.settle_created(id);
+    decider.forget_changes(id);
     decider.deleted.insert(id);
     Ok(DeletePlan { place, id, name })
 }
@@ -369,7 +462,17 @@ pub fn propose_allocate_producer_ids(
     Ok((place, ProducerIdBlock { first, count }))
 }
 
-fn push(builder: &mut CommandBuilder, command: &Command) -> Result<usize, Refusal> {
+pub(crate) fn unknown_topic(name: &str) -> Refusal {
+    Refusal::new(
+        Reason::UnknownTopic,
+        format!(
+            "there is no topic named '{}'; list the topics to see their names",
+            crate::codec::cut(name, 249).escape_debug()
+        ),
+    )
+}
+
+pub(crate) fn push(builder: &mut CommandBuilder, command: &Command) -> Result<usize, Refusal> {
     builder.push(command).ok_or_else(|| {
         Refusal::new(
             Reason::InvalidRequest,

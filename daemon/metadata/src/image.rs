@@ -21,7 +21,7 @@ pub struct Image {
     /// Topics by id.
     pub topics_by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     /// Where each coordinator slot lives, by slot number. Empty before genesis, then
-    /// `CoordinatorSlot::COUNT` rows.
+    /// `CoordinatorSlot::COUNT` rows (none in a cluster founded without data shards).
     pub coordinator_slots: Arc<Vec<Placement>>,
     /// Dynamic configuration of everything but topics (theirs is in [`Topic::configs`]): only what
     /// was set. A resource without settings has no row.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{ClusterId, NodeId, ReplicaId, ShardId};
+use holdfast_base::{ClusterId, CoordinatorSlot, NodeId, ReplicaId, ShardId};
 
 use crate::image::{Genesis, Image, Listener, Node, Placement, ShardPlacement};
 use crate::refusal::{Reason, Refusal};
@@ -114,6 +114,18 @@ impl Genesis {
     }
 }
 
+/// Coordinator slots of a new cluster: round-robin over the data shards, ascending by id. None
+/// where there is no data shard.
+pub(crate) fn place_slots(shards: &BTreeMap<ShardId, ShardPlacement>) -> Vec<Placement> {
+    let data: Vec<ShardId> =
+        shards.keys().copied().filter(|shard| *shard != ShardId::METADATA).collect();
+    data.into_iter()
+        .cycle()
+        .take(usize::from(CoordinatorSlot::COUNT))
+        .map(|shard| Placement { shard, generation: 0 })
+        .collect()
+}
+
 /// Data shards with that replication factor.
 fn pool(image: &Image, replication_factor: u16) -> impl Iterator<Item = ShardId> {
     image
@@ -159,8 +171,8 @@ pub(crate) fn place_partitions(
     Ok(placements)
 }
 
-/// Places partitions as the client says: partition n on a shard with exactly those nodes. The
-/// order of nodes is a preference; a shard with another order is taken where none has that one.
+/// Places partitions as the client says: partition n, counted from the first new one, on a shard
+/// with exactly those nodes. The order of nodes is a preference; a shard with another order is taken where none has that one.
 pub(crate) fn place_assigned(
     image: &Image,
     load: impl Fn(ShardId) -> u64,

@@ -6,29 +6,37 @@
 //! topics: list of (id [16] | name | factor u16 | created i64 (ms)
 //!                  | configs: list of (key, value) | partitions)        by id
 //! next replica u64 | next shard u32 | next producer id i64
+//! slots: list of (shard u32, generation u32)
+//! settings: list of (resource | list of (key, value))                   by resource
 //! rolling hash [32] | audit: anchor [32] | head [32] | next number u64 | list of records
 //! SHA-256 of all before [32]
 //! ```
 //!
-//! Same state, same bytes.
+//! Same state, same bytes. Version 1 had neither slots nor settings; it is still read, with the
+//! slots the cluster's genesis gives and nothing set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_base::{ClusterId, Index, ReplicaId, ShardId, Term};
+use holdfast_base::{ClusterId, CoordinatorSlot, Index, ReplicaId, ShardId, Term};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{AUDIT_RECORDS_MAX, AuditLog};
 use crate::codec::{Reader, Undecodable, Writer};
 use crate::command::{
-    read_nodes, read_partitions, read_shards, write_nodes, write_partitions, write_shards,
+    read_configs, read_nodes, read_partitions, read_resource, read_shards, write_configs,
+    write_nodes, write_partitions, write_resource, write_shards,
 };
-use crate::image::{Image, Topic};
+use crate::image::{Image, Placement, Topic};
+use crate::placement::place_slots;
 use crate::state::Metadata;
 
 const MAGIC: &[u8; 6] = b"HFMETA";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+const VERSION_WITHOUT_SLOTS: u16 = 1;
 const DIGEST_BYTES: usize = 32;
+/// Kind and an empty list.
+const RESOURCE_BYTES_MIN: usize = 1 + 4;
 /// Id, empty name, factor, time and two empty lists.
 const TOPIC_BYTES_MIN: usize = 16 + 2 + 2 + 8 + 4 + 4;
 
@@ -52,6 +60,11 @@ impl Metadata {
         to.u64(self.next_replica.0);
         to.u32(self.next_shard.0);
         to.i64(self.next_producer_id);
+        write_partitions(&mut to, &self.image.coordinator_slots);
+        to.list(&self.image.configs.iter().collect::<Vec<_>>(), |to, (resource, configs)| {
+            write_resource(to, resource);
+            write_configs(to, configs.iter());
+        });
         to.raw(&self.rolling);
         self.audit.write(&mut to);
         let digest = Sha256::digest(&to.bytes);
@@ -70,8 +83,9 @@ impl Metadata {
             return Err(Undecodable { at: body_bytes, what: "snapshot checksum does not match" });
         }
         let mut from = Reader::new(body);
-        if &from.array::<6>()? != MAGIC || from.u16()? != VERSION {
-            return Err(Undecodable { at: 0, what: "no snapshot of shard 0, version 1" });
+        let (magic, version) = (from.array::<6>()?, from.u16()?);
+        if &magic != MAGIC || ![VERSION_WITHOUT_SLOTS, VERSION].contains(&version) {
+            return Err(Undecodable { at: 0, what: "no snapshot of shard 0, version 1 or 2" });
         }
         let mut metadata = Metadata::new();
         metadata.image = Image { applied: Index(from.u64()?), ..Image::default() };
@@ -95,6 +109,11 @@ impl Metadata {
         metadata.next_replica = ReplicaId(from.u64()?);
         metadata.next_shard = ShardId(from.u32()?);
         metadata.next_producer_id = from.i64()?;
+        if version == VERSION_WITHOUT_SLOTS {
+            metadata.image.coordinator_slots = Arc::new(place_slots(&metadata.image.shards));
+        } else {
+            metadata.read_slots_and_configs(&mut from)?;
+        }
         metadata.rolling = from.array()?;
         metadata.audit = AuditLog::read(&mut from, AUDIT_RECORDS_MAX)?;
         from.finish()?;
@@ -106,6 +125,31 @@ impl Metadata {
         }
         Ok(metadata)
     }
+
+    fn read_slots_and_configs(&mut self, from: &mut Reader<'_>) -> Result<(), Undecodable> {
+        let slots = read_partitions(from)?;
+        let known = |slot: &Placement| {
+            slot.shard != ShardId::METADATA && self.image.shards.contains_key(&slot.shard)
+        };
+        if !(slots.is_empty() || slots.len() == usize::from(CoordinatorSlot::COUNT))
+            || !slots.iter().all(known)
+        {
+            return from.wrong("coordinator slots are missing or on a shard that is not there");
+        }
+        self.image.coordinator_slots = Arc::new(slots);
+        let rows = from.list(RESOURCE_BYTES_MIN, |from| {
+            let resource = read_resource(from)?;
+            let configs: BTreeMap<_, _> = read_configs(from)?.into_iter().collect();
+            Ok((resource, configs))
+        })?;
+        if !rows.is_sorted_by(|(a, _), (b, _)| a < b)
+            || rows.iter().any(|(_, configs)| configs.is_empty())
+        {
+            return from.wrong("resources are not sorted, or one has no settings");
+        }
+        self.image.configs = Arc::new(rows.into_iter().collect());
+        Ok(())
+    }
 }
 
 fn write_topic(to: &mut Writer, topic: &Topic) {
@@ -113,10 +157,7 @@ fn write_topic(to: &mut Writer, topic: &Topic) {
     to.string(&topic.name);
     to.u16(topic.replication_factor);
     to.i64(topic.created_at_ms);
-    to.list(&topic.configs.iter().collect::<Vec<_>>(), |to, (key, value)| {
-        to.string(key);
-        to.string(value);
-    });
+    write_configs(to, topic.configs.iter());
     write_partitions(to, &topic.partitions);
 }
 
@@ -126,10 +167,7 @@ fn read_topic(from: &mut Reader<'_>) -> Result<Topic, Undecodable> {
         name: from.string()?,
         replication_factor: from.u16()?,
         created_at_ms: from.i64()?,
-        configs: {
-            let configs = from.list(4, |from| Ok((from.string()?, from.string()?)))?;
-            configs.into_iter().collect::<BTreeMap<_, _>>()
-        },
+        configs: read_configs(from)?.into_iter().collect(),
         partitions: read_partitions(from)?,
     })
 }

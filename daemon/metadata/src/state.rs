@@ -11,6 +11,7 @@
 //! invariants   topics_by_name, topics_by_id, collision_keys hold the same topics
 //!              load[shard] = partitions of all topics on that shard
 //!              every partition's shard exists and is not shard 0
+//!              a slot's shard exists and is not shard 0; no resource has an empty map of settings
 //!              next_replica, next_shard > every id ever given;  producer ids < next_producer_id
 //!              rolling = f(rolling before, entry, outcomes, audit head)
 //! ```
@@ -26,10 +27,11 @@ use thiserror::Error;
 use crate::audit::{
     AUDIT_RECORDS_MAX, AuditLog, AuditOrigin, AuditOutcome, AuditRecord, Operation, Unchained,
 };
-use crate::command::Command;
+use crate::command::{Command, ConfigChange, ConfigTarget, configs_digest};
 use crate::decide::{PARTITIONS_PER_TOPIC_MAX, ProducerIdBlock};
-use crate::image::{Genesis, Image, Listener, Node, Placement, Topic};
+use crate::image::{ConfigResource, Genesis, Image, Listener, Node, Placement, Topic};
 use crate::name::{collision_key, taken};
+use crate::placement::place_slots;
 use crate::refusal::{Reason, Refusal};
 
 /// What the driver knows of an entry.
@@ -76,6 +78,13 @@ pub enum CommandOutcome {
     TopicCreated(Arc<Topic>),
     /// The topic is gone and its name free; its shards have yet to be told.
     TopicDeleted(Arc<Topic>),
+    /// The topic has more partitions now; their shards have yet to be told.
+    TopicGrown(Arc<Topic>),
+    /// The resource has another configuration now.
+    ConfigsSet {
+        /// Which.
+        target: ConfigTarget,
+    },
     /// The block is given out.
     ProducerIds(ProducerIdBlock),
     /// Nothing changed.
@@ -271,6 +280,10 @@ impl Metadata {
             Command::AllocateProducerIds { first, count, .. } => {
                 self.allocate_producer_ids(ProducerIdBlock { first, count })
             }
+            Command::CreatePartitions { id, total, added, .. } => self.grow_topic(id, total, added),
+            Command::SetConfigs { target, before, after, .. } => {
+                self.set_configs(target, before, after.into_iter().collect())
+            }
         }
     }
 
@@ -289,6 +302,7 @@ impl Metadata {
         self.next_shard = ShardId(last_shard + 1);
         self.image.cluster = genesis.cluster;
         self.image.nodes = Arc::new(genesis.nodes);
+        self.image.coordinator_slots = Arc::new(place_slots(&genesis.shards));
         self.image.shards = Arc::new(genesis.shards);
         Ok((CommandOutcome::Founded, true))
     }
@@ -319,29 +333,110 @@ impl Metadata {
                 format!("{} partitions were decided; retry", topic.partitions.len()),
             ));
         }
-        for Placement { shard, .. } in &topic.partitions {
-            let fits = self
-                .image
-                .shards
-                .get(shard)
-                .is_some_and(|found| found.replication_factor == topic.replication_factor);
+        self.take_partitions(&topic.partitions, topic.replication_factor)?;
+        let topic = Arc::new(topic);
+        self.insert_topic(Arc::clone(&topic));
+        Ok((CommandOutcome::TopicCreated(topic), true))
+    }
+
+    fn grow_topic(
+        &mut self,
+        id: TopicId,
+        total: u32,
+        added: Vec<Placement>,
+    ) -> Result<(CommandOutcome, bool), Refusal> {
+        let Some(topic) = self.image.topics_by_id.get(&id) else {
+            return Err(unknown_topic_id(id));
+        };
+        let before = topic.partitions.len();
+        if added.is_empty()
+            || before.checked_add(added.len()) != Some(total as usize)
+            || total > PARTITIONS_PER_TOPIC_MAX as u32
+        {
+            return Err(Refusal::new(
+                Reason::InvalidPartitions,
+                format!(
+                    "the topic has {before} partitions; {} more, to be {total}, were decided when \
+                     it had another number; retry",
+                    added.len()
+                ),
+            ));
+        }
+        let mut grown = Topic::clone(topic);
+        self.take_partitions(&added, grown.replication_factor)?;
+        grown.partitions.extend(added);
+        let grown = Arc::new(grown);
+        self.insert_topic(Arc::clone(&grown));
+        Ok((CommandOutcome::TopicGrown(grown), true))
+    }
+
+    fn set_configs(
+        &mut self,
+        target: ConfigTarget,
+        before: u64,
+        after: BTreeMap<String, String>,
+    ) -> Result<(CommandOutcome, bool), Refusal> {
+        let nothing = BTreeMap::new();
+        let current = match &target {
+            ConfigTarget::Topic(id) => match self.image.topics_by_id.get(id) {
+                Some(topic) => &topic.configs,
+                None => return Err(unknown_topic_id(*id)),
+            },
+            ConfigTarget::Other(resource) => {
+                if let ConfigResource::Broker(node) = resource
+                    && !self.image.nodes.contains_key(node)
+                {
+                    return Err(unknown_node(*node));
+                }
+                self.image.configs.get(resource).unwrap_or(&nothing)
+            }
+        };
+        if configs_digest(current.iter()) != before {
+            return Err(Refusal::new(
+                Reason::InvalidRequest,
+                "the configuration was changed by somebody else meanwhile; look at it and retry",
+            ));
+        }
+        let changed = *current != after;
+        match &target {
+            _ if !changed => {}
+            ConfigTarget::Topic(id) => {
+                if let Some(topic) = self.image.topics_by_id.get(id) {
+                    let topic = Topic { configs: after, ..Topic::clone(topic) };
+                    self.insert_topic(Arc::new(topic));
+                }
+            }
+            ConfigTarget::Other(resource) => {
+                let configs = Arc::make_mut(&mut self.image.configs);
+                if after.is_empty() {
+                    configs.remove(resource);
+                } else {
+                    configs.insert(resource.clone(), after);
+                }
+            }
+        }
+        Ok((CommandOutcome::ConfigsSet { target }, changed))
+    }
+
+    /// Counts partitions towards the load of their shards, if all can go there.
+    fn take_partitions(&mut self, partitions: &[Placement], factor: u16) -> Result<(), Refusal> {
+        for Placement { shard, .. } in partitions {
+            let found = self.image.shards.get(shard);
+            let fits = found.is_some_and(|found| found.replication_factor == factor);
             if *shard == ShardId::METADATA || !fits {
                 return Err(Refusal::new(
                     Reason::InvalidReplicaAssignment,
                     format!(
-                        "shard {shard} cannot take partitions with replication factor {} any \
-                         more; retry",
-                        topic.replication_factor
+                        "shard {shard} cannot take partitions with replication factor {factor} \
+                         any more; retry"
                     ),
                 ));
             }
         }
-        for Placement { shard, .. } in &topic.partitions {
+        for Placement { shard, .. } in partitions {
             *self.load.entry(*shard).or_default() += 1;
         }
-        let topic = Arc::new(topic);
-        self.insert_topic(Arc::clone(&topic));
-        Ok((CommandOutcome::TopicCreated(topic), true))
+        Ok(())
     }
 
     /// Puts a topic into the three tables.
@@ -406,7 +501,12 @@ impl Metadata {
                 _ => [0],
             });
         }
+        for slot in self.image.coordinator_slots.iter() {
+            hasher.update(slot.shard.0.to_le_bytes());
+            hasher.update(slot.generation.to_le_bytes());
+        }
         self.rolling = hasher
+            .chain_update((self.image.configs.len() as u64).to_le_bytes())
             .chain_update(self.audit.head())
             .chain_update(self.next_producer_id.to_le_bytes())
             .chain_update((self.image.topics_by_id.len() as u64).to_le_bytes())
@@ -420,6 +520,13 @@ pub(crate) fn not_founded() -> Refusal {
     Refusal::new(
         Reason::InvalidRequest,
         "the cluster is not founded yet; wait for its first node to finish starting",
+    )
+}
+
+pub(crate) fn unknown_node(node: NodeId) -> Refusal {
+    Refusal::new(
+        Reason::InvalidRequest,
+        format!("node {node} is not in this cluster; describe the cluster to see its nodes"),
     )
 }
 
@@ -443,8 +550,9 @@ impl About {
         let mut detail = String::new();
         let (operation, origin, resource) = match command {
             Command::Genesis(genesis, origin) => {
-                let _ =
-                    write!(detail, "nodes={} shards={}", genesis.nodes.len(), genesis.shards.len());
+                let (nodes, shards) = (genesis.nodes.len(), genesis.shards.len());
+                let slots = place_slots(&genesis.shards).len();
+                let _ = write!(detail, "nodes={nodes} shards={shards} coordinator.slots={slots}");
                 (Operation::FoundCluster, origin, format!("Cluster:{}", genesis.cluster))
             }
             Command::RegisterNode { node, listeners, origin } => {
@@ -469,8 +577,30 @@ impl About {
                 (Operation::DeleteTopic, origin, format!("Topic:{name}"))
             }
             Command::AllocateProducerIds { .. } => return None,
+            Command::CreatePartitions { id, name, total, added, origin } => {
+                let _ = write!(detail, "id={id} partitions={total} added={}", added.len());
+                (Operation::CreatePartitions, origin, format!("Topic:{name}"))
+            }
+            Command::SetConfigs { target, name, changes, origin, .. } => {
+                let resource = match target {
+                    ConfigTarget::Topic(id) => {
+                        let _ = write!(detail, "id={id}");
+                        format!("Topic:{name}")
+                    }
+                    ConfigTarget::Other(ConfigResource::EveryBroker) => "Node:*".to_owned(),
+                    ConfigTarget::Other(ConfigResource::Broker(node)) => format!("Node:{node}"),
+                    ConfigTarget::Other(ConfigResource::Group(group)) => format!("Group:{group}"),
+                };
+                for ConfigChange { name, operation, value } in changes {
+                    let _ = write!(detail, " {operation:?} {name}");
+                    if let Some(value) = value {
+                        let _ = write!(detail, "={value:?}");
+                    }
+                }
+                (Operation::AlterConfigs, origin, resource)
+            }
         };
-        let detail = detail.trim_end().to_owned();
+        let detail = detail.trim().to_owned();
         Some(About { operation, origin: origin.clone(), resource, detail })
     }
 }
@@ -478,7 +608,10 @@ impl About {
 impl Command {
     fn topic(&self) -> Option<TopicId> {
         match self {
-            Command::CreateTopic { id, .. } | Command::DeleteTopic { id, .. } => Some(*id),
+            Command::CreateTopic { id, .. }
+            | Command::DeleteTopic { id, .. }
+            | Command::CreatePartitions { id, .. }
+            | Command::SetConfigs { target: ConfigTarget::Topic(id), .. } => Some(*id),
             _ => None,
         }
     }

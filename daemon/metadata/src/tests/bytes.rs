@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let leader = eventful();
-        let mut headed = vec![bytes.first().map_or(1, |kind| 1 + kind % 5), 1];
+        let mut headed = vec![bytes.first().map_or(1, |kind| 1 + kind % 7), 1];
         headed.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         headed.extend_from_slice(&bytes);
         for bytes in [&bytes, &headed] {

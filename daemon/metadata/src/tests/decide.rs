@@ -163,7 +163,7 @@ fn every_declared_config_accepts_its_default_and_is_found() {
     let mut leader = Leader::founded(1, &[1]);
     let configs = TOPIC_CONFIGS
         .iter()
-        .map(|config| (config.name.to_owned(), Some(config.default.to_owned())))
+        .map(|config| (config.name.to_owned(), config.default.map(str::to_owned)))
         .collect();
     leader.create(&NewTopic { configs, ..topic("all", 1) }).unwrap();
     leader.create(&topic("none", 1)).unwrap();
