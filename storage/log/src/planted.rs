@@ -15,4 +15,7 @@ pub struct PlantedBugs {
     pub log_start_past_high_watermark: bool,
     /// A fenced producer (older epoch) may still write.
     pub epoch_compared_wrong: bool,
+    /// A change of term moves every committed offset back by one: a group that fetches its offset
+    /// after failover is told one that it never committed last.
+    pub commit_goes_back: bool,
 }

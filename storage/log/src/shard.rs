@@ -245,6 +245,9 @@ impl Shard {
                 partition.producers.clear();
             }
         }
+        if self.bugs.commit_goes_back && entry.term != self.term {
+            self.move_commits_back();
+        }
         self.applied = entry.index;
         self.term = entry.term;
         self.time_ms = entry.time_ms;

@@ -1,5 +1,10 @@
 //! Claims about the core, told with one leader and its log in memory.
 
+mod epochs;
+mod group_expiry;
+mod group_limits;
+mod group_model;
+mod groups;
 mod hostile;
 mod leadership;
 mod model;

@@ -12,6 +12,8 @@
 //! Nothing here is refused: whether a member or a generation may commit is the coordinator's to
 //! say before it proposes.
 
+use std::collections::BTreeMap;
+
 use holdfast_base::CoordinatorSlot;
 
 use super::{CommandOutcome, EntryFacts, Shard};
@@ -66,12 +68,16 @@ impl Shard {
         if commit.offsets.is_empty() {
             return CommandOutcome::NoChange;
         }
+        let mut digest = self.digest;
         let group = self.group_or_begin(commit.slot, &commit.group);
+        // What was there before goes into the hash: the command itself is in it already.
+        for new in &commit.offsets {
+            digest.number(group.offset(&new.partition).map_or(-1, |old| old.offset));
+        }
         group.commit(&commit.offsets, entry.index, entry.time_ms);
-        let rows = group.offsets.len();
-        let since_ms = group.empty_since_ms.unwrap_or(-1);
-        self.digest.word(rows as u64);
-        self.digest.number(since_ms);
+        digest.word(group.offsets.len() as u64);
+        digest.number(group.empty_since_ms.unwrap_or(-1));
+        self.digest = digest;
         CommandOutcome::OffsetsCommitted(commit.offsets.len())
     }
 
@@ -93,6 +99,14 @@ impl Shard {
         }
         self.digest.word(left as u64);
         CommandOutcome::OffsetsRemoved(removed)
+    }
+
+    /// The bug of that name.
+    pub(super) fn move_commits_back(&mut self) {
+        let rows = self.groups.values_mut().flat_map(BTreeMap::values_mut);
+        for row in rows.flat_map(|group| group.offsets.values_mut()) {
+            row.offset = row.offset.saturating_sub(1);
+        }
     }
 
     fn group_or_begin(&mut self, slot: CoordinatorSlot, name: &str) -> &mut Group {

@@ -1,12 +1,12 @@
 //! Bytes nobody vouches for.
 
-use holdfast_base::{Index, Term};
+use holdfast_base::{CoordinatorSlot, Index, Term};
 use proptest::prelude::*;
 
-use super::support::{Leader, START_MS, batch, create, key};
+use super::support::{Leader, START_MS, batch, commit, create, key, record};
 use crate::{
-    Command, EntryBuilder, EntryFacts, ExpireProducers, PartitionConfig, RemovePartition,
-    SetConfig, SetLogStart, decode_commands,
+    Command, CommitOffsets, EntryBuilder, EntryFacts, ExpireProducers, PartitionConfig, PutGroup,
+    RemoveGroup, RemoveOffsets, RemovePartition, SetConfig, SetLogStart, decode_commands,
 };
 
 /// One of each kind.
@@ -16,12 +16,26 @@ fn section() -> Vec<u8> {
     leader.decide(&mut entry, 0, &batch(3)).unwrap();
     let mut bytes = entry.finish();
     let config = PartitionConfig::default();
+    let slot = CoordinatorSlot(49);
     for command in [
         Command::CreatePartition(create(4, config)),
         Command::SetConfig(SetConfig { partition: key(0), generation: 1, config }),
         Command::SetLogStart(SetLogStart { partition: key(0), generation: 1, before_offset: 1 }),
         Command::ExpireProducers(ExpireProducers { before_ms: START_MS }),
         Command::RemovePartition(RemovePartition { partition: key(4), generation: 1 }),
+        Command::PutGroup(PutGroup { slot, group: "g".into(), record: record(1, &["a", "b"]) }),
+        Command::CommitOffsets(CommitOffsets {
+            slot,
+            group: "g".into(),
+            offsets: vec![commit(0, 1), commit(1, 2)],
+        }),
+        Command::RemoveOffsets(RemoveOffsets {
+            slot,
+            group: "g".into(),
+            planned_at: Index(u64::MAX),
+            partitions: vec![key(0)],
+        }),
+        Command::RemoveGroup(RemoveGroup { slot, group: "g".into(), planned_at: Index(100) }),
     ] {
         command.encode(&mut bytes);
     }
@@ -52,14 +66,16 @@ fn every_cut_of_a_command_section_is_whole_commands_or_broken() {
         }
         let _ = apply(&bytes[..at]);
     }
-    assert_eq!(ends.len(), 7, "six commands have six ends: {ends:?}");
+    assert_eq!(ends.len(), 11, "ten commands have ten ends: {ends:?}");
 }
 
 #[test]
 fn unknown_kinds_versions_and_longer_bodies_are_broken_invariants() {
     let bytes = section();
-    assert_eq!(apply(&bytes), Ok(6));
-    for (at, value) in [(0, 0), (0, 7), (0, 255), (1, 0), (1, 2), (2, 103), (2, 105), (5, 255)] {
+    assert_eq!(apply(&bytes), Ok(10));
+    for (at, value) in
+        [(0, 0), (0, 7), (0, 11), (0, 255), (1, 0), (1, 2), (2, 103), (2, 105), (5, 255)]
+    {
         let mut wrong = bytes.clone();
         wrong[at] = value;
         assert!(apply(&wrong).is_err(), "byte {at} = {value}");
@@ -77,6 +93,52 @@ fn a_length_of_four_gigabytes_allocates_nothing() {
     let mut iterator = decode_commands(&[1, 1, 255, 255, 255, 255, 0]);
     assert!(matches!(iterator.next(), Some(Err(_))));
     assert!(iterator.next().is_none(), "after the first error it ends");
+}
+
+/// A command of this kind with this body.
+fn framed(kind: u8, body: &[&[u8]]) -> Vec<u8> {
+    let body = body.concat();
+    let mut bytes = vec![kind, 1];
+    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+#[test]
+fn lists_that_claim_four_billion_rows_are_broken_where_their_bytes_end() {
+    let many = &[0xff; 4];
+    let nobody: &[&[u8]] = &[&[0, 0, 1, 0, b'g'], &[0, 0], &[0; 4], &[0xff; 4], many];
+    assert!(apply(&framed(7, nobody)).is_err());
+    assert!(apply(&framed(9, &[&[0, 0, 1, 0, b'g'], many])).is_err());
+    assert!(apply(&framed(9, &[&[0, 0, 1, 0, b'g'], many, &[0; 34]])).is_err());
+    assert!(apply(&framed(10, &[&[0, 0, 1, 0, b'g'], &[0; 8], many, &[0; 20]])).is_err());
+}
+
+#[test]
+fn texts_of_groups_are_utf_8_and_of_a_length_a_client_can_send() {
+    let committed = |name: &[u8], metadata: &[u8]| {
+        let len = |text: &[u8]| (text.len() as u16).to_le_bytes();
+        let body: &[&[u8]] =
+            &[&[0, 0], &len(name), name, &[1, 0, 0, 0], &[0; 32], &len(metadata), metadata];
+        apply(&framed(9, body))
+    };
+    assert_eq!(committed(b"g", b""), Ok(1));
+    assert_eq!(committed(&[b'g'; 32_767], &[b'm'; 32_767]), Ok(1));
+    assert!(committed(&[0xc3], b"").is_err(), "half a letter");
+    assert!(committed(b"g", &[0xff]).is_err());
+    assert!(committed(&[b'g'; 32_768], b"").is_err());
+    assert!(committed(b"g", &[b'm'; 65_535]).is_err(), "none is no metadata");
+}
+
+#[test]
+fn members_out_of_order_or_twice_are_broken() {
+    for members in [["b", "a"], ["a", "a"]] {
+        let mut bytes = Vec::new();
+        let put =
+            PutGroup { slot: CoordinatorSlot(0), group: "g".into(), record: record(1, &members) };
+        Command::PutGroup(put).encode(&mut bytes);
+        assert!(apply(&bytes).is_err(), "{members:?}");
+    }
 }
 
 proptest! {

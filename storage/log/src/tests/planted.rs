@@ -1,6 +1,8 @@
 //! Each planted bug does the harm it is named for, so that a tester that misses it is at fault.
 
-use super::support::{Leader, appended_offsets, batch, create, idempotent, key};
+use super::support::{
+    Leader, appended_offsets, batch, commit, commit_offsets, create, idempotent, key, slot,
+};
 use crate::{CommandOutcome, Decision, PartitionConfig, PlantedBugs};
 
 fn planted(bugs: PlantedBugs) -> Leader {
@@ -67,4 +69,19 @@ fn a_fenced_producer_writes_when_epochs_are_compared_wrongly() {
     let mut leader = planted(bugs);
     leader.append(&idempotent(1, 5, 0, 2));
     assert!(matches!(leader.produce(&idempotent(1, 4, 0, 2)), Ok(Decision::Append { .. })));
+}
+
+#[test]
+fn a_commit_goes_back_when_another_term_begins() {
+    let bugs = PlantedBugs { commit_goes_back: true, ..PlantedBugs::default() };
+    let mut leader = planted(bugs);
+    commit_offsets(&mut leader, "readers", &[commit(0, 5)]);
+    let offset = |leader: &Leader| {
+        leader.shard.group(slot("readers"), "readers").unwrap().offset(&key(0)).unwrap().offset
+    };
+    leader.append(&batch(1));
+    assert_eq!(offset(&leader), 5, "within its term it stays");
+    leader.lose_and_lead_again();
+    leader.append(&batch(1));
+    assert_eq!(offset(&leader), 4);
 }

@@ -1,9 +1,15 @@
 //! The same log leaves the same state, however it is read.
 
+use holdfast_base::{CoordinatorSlot, Index};
 use proptest::prelude::*;
 
-use super::support::{Leader, batch, create, idempotent, key};
-use crate::{Command, CreatePartition, EntryBuilder, PartitionConfig, PlantedBugs, Shard};
+use super::support::{
+    Leader, batch, commit, commit_offsets, create, idempotent, key, put_group, record, slot,
+};
+use crate::{
+    Command, CommitOffsets, CreatePartition, EntryBuilder, NewOffset, PartitionConfig, PlantedBugs,
+    PutGroup, RemoveGroup, RemoveOffsets, Shard,
+};
 
 /// A log with something of everything in it.
 fn story() -> Leader {
@@ -18,6 +24,7 @@ fn story() -> Leader {
         leader.decide(&mut entry, 1, &idempotent(i64::from(turn % 7), 1, turn / 7, 1)).unwrap();
         leader.send(entry);
         leader.commit_all();
+        tell_of_groups(&mut leader, turn);
         if turn % 10 == 9 {
             leader.lose_and_lead_again();
             let before = i64::from(turn);
@@ -38,6 +45,36 @@ fn story() -> Leader {
         decider.propose_expire_producers(shard, entry, now_ms, 1_000)
     });
     leader
+}
+
+/// Groups come, commit, empty themselves, and lose offsets.
+fn tell_of_groups(leader: &mut Leader, turn: i32) {
+    let name = ["readers", "writers", "gr\u{fc}ppe"][turn as usize % 3];
+    let members: &[&str] = if turn % 7 == 6 || turn == 29 { &[] } else { &["m-1", "static-2"] };
+    if turn % 4 == 1 {
+        put_group(leader, name, turn, members);
+    }
+    commit_offsets(leader, name, &[commit(turn % 5, i64::from(turn)), commit(9, 1)]);
+    if turn % 9 == 8 {
+        let expired = crate::expire_groups(&leader.shard, leader.time_ms, 500);
+        for expiry in expired {
+            leader.admin(|decider, _, entry, _| decider.propose_expiry(entry, &expiry));
+        }
+    }
+    if turn == 20 {
+        leader.admin(|decider, _, entry, _| {
+            decider.propose_remove_group(entry, slot("writers"), "writers")
+        });
+    }
+}
+
+#[test]
+fn the_story_has_groups_of_each_kind() {
+    let shard = story().shard;
+    let groups: Vec<_> = shard.groups().map(|(_, _, group)| group).collect();
+    assert!(groups.iter().any(|group| group.has_members()));
+    assert!(groups.iter().any(|group| !group.has_members()));
+    assert!(groups.iter().any(|group| group.offsets().len() > 1));
 }
 
 #[test]
@@ -119,6 +156,9 @@ proptest! {
                 prop_assert!(partition.log_start() <= partition.high_watermark(), "{}", key);
                 let _ = (partition.bytes(), partition.max_timestamp());
             }
+            for (_, name, group) in shard.groups() {
+                prop_assert_eq!(group.empty_since_ms().is_none(), group.has_members(), "{}", name);
+            }
         }
     }
 }
@@ -142,4 +182,53 @@ fn the_first_commands_ever_written_still_mean_the_same() {
         command.encode(&mut again);
     }
     assert_eq!(again, *commands);
+}
+
+#[test]
+fn the_first_commands_of_groups_ever_written_still_mean_the_same() {
+    let name = "g";
+    let at = CoordinatorSlot(0x0203);
+    let mut record = record(5, &["m"]);
+    record.members[0].instance_id = None;
+    let planned_at = Index(9);
+    let new = NewOffset { metadata: "\u{fc}".to_owned(), ..commit(1, 7) };
+    let all = [
+        Command::PutGroup(PutGroup { slot: at, group: name.into(), record }),
+        Command::RemoveGroup(RemoveGroup { slot: at, group: name.into(), planned_at }),
+        Command::CommitOffsets(CommitOffsets { slot: at, group: name.into(), offsets: vec![new] }),
+        Command::RemoveOffsets(RemoveOffsets {
+            slot: at,
+            group: name.into(),
+            planned_at,
+            partitions: vec![key(1)],
+        }),
+    ];
+    let text = |text: &str| [&[text.len() as u8, 0], text.as_bytes()].concat();
+    let number = |number: u32| number.to_le_bytes().to_vec();
+    let name = [vec![3, 2], text(name)].concat();
+    let partition = [vec![7; 16], number(1)].concat();
+    let none = vec![0xff, 0xff];
+    let put = [
+        [name.clone(), text("consumer"), number(5), text("range"), text("m"), number(1)].concat(),
+        [text("m"), none, text("client"), text("/127.0.0.1"), number(45_000)].concat(),
+        [number(300_000), number(6), b"topics".to_vec(), number(10), b"partitions".to_vec()]
+            .concat(),
+    ]
+    .concat();
+    let remove = [name.clone(), vec![9, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let committed = [
+        [name, number(1), partition.clone(), vec![7, 0, 0, 0, 0, 0, 0, 0]].concat(),
+        [number(1), text("\u{fc}")].concat(),
+    ]
+    .concat();
+    let removed = [remove.clone(), number(1), partition].concat();
+    for (command, (kind, body)) in
+        all.iter().zip([(7, put), (8, remove), (9, committed), (10, removed)])
+    {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes);
+        assert_eq!(bytes, [vec![kind, 1], number(body.len() as u32), body].concat(), "kind {kind}");
+        let again: Vec<_> = crate::decode_commands(&bytes).collect::<Result<_, _>>().unwrap();
+        assert_eq!(again, std::slice::from_ref(command));
+    }
 }

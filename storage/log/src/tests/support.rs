@@ -3,12 +3,14 @@
 
 use std::collections::VecDeque;
 
-use holdfast_base::{Index, PartitionKey, Term, TopicId};
+use bytes::Bytes;
+use holdfast_base::{CoordinatorSlot, Index, PartitionKey, Term, TopicId};
 use holdfast_batch::BatchHeader;
 
 use crate::{
     Applied, CommandOutcome, CreatePartition, Decider, Decision, EntryBuilder, EntryFacts,
-    PartitionConfig, PlantedBugs, ProduceFacts, Proposal, Refused, Shard,
+    GroupMember, GroupRecord, NewOffset, PartitionConfig, PlantedBugs, ProduceFacts, Proposal,
+    Refused, Shard,
 };
 
 pub(super) const START_MS: i64 = 1_700_000_000_000;
@@ -42,6 +44,57 @@ pub(super) fn idempotent(id: i64, epoch: i16, sequence: i32, count: i32) -> Batc
 
 pub(super) fn create(partition: i32, config: PartitionConfig) -> CreatePartition {
     CreatePartition { partition: key(partition), generation: 1, epoch_base: 0, config }
+}
+
+pub(super) fn slot(group: &str) -> CoordinatorSlot {
+    CoordinatorSlot::of(group)
+}
+
+/// An offset of a partition of the usual topic, to commit.
+pub(super) fn commit(partition: i32, offset: i64) -> NewOffset {
+    NewOffset { partition: key(partition), offset, leader_epoch: 1, metadata: "by hand".into() }
+}
+
+/// A record of these members, ascending.
+pub(super) fn record(generation: i32, members: &[&str]) -> GroupRecord {
+    let member = |id: &&str| GroupMember {
+        member_id: (*id).to_owned(),
+        instance_id: id.starts_with("static").then(|| "a".to_owned()),
+        client_id: "client".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        session_timeout_ms: 45_000,
+        rebalance_timeout_ms: 300_000,
+        subscription: Bytes::from_static(b"topics"),
+        assignment: Bytes::from_static(b"partitions"),
+    };
+    GroupRecord {
+        protocol_type: "consumer".to_owned(),
+        generation,
+        protocol: members.first().map(|_| "range".to_owned()),
+        leader: members.first().map(|id| (*id).to_owned()),
+        members: members.iter().map(member).collect(),
+    }
+}
+
+pub(super) fn put_group(
+    leader: &mut Leader,
+    group: &str,
+    generation: i32,
+    members: &[&str],
+) -> CommandOutcome {
+    let record = record(generation, members);
+    leader
+        .admin(|decider, _, entry, _| decider.propose_put_group(entry, slot(group), group, &record))
+}
+
+pub(super) fn commit_offsets(
+    leader: &mut Leader,
+    group: &str,
+    offsets: &[NewOffset],
+) -> CommandOutcome {
+    leader.admin(|decider, _, entry, _| {
+        decider.propose_commit_offsets(entry, slot(group), group, offsets)
+    })
 }
 
 pub(super) struct Leader {
