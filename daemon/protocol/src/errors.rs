@@ -3,8 +3,10 @@
 //!
 //! Why: the Java consumer knows 13 codes in a Fetch partition; any other throws
 //! IllegalStateException and ends the application. Two brokers have shipped that. The lists are
-//! those of Kafka's clients (`FetchCollector`, `OffsetFetcherUtils`, `Sender`,
-//! `ProducerBatch`, `KafkaAdminClient`); "no error" is every type's first variant and default.
+//! those of Kafka's clients (`FetchCollector`, `OffsetFetcherUtils`, `OffsetsForLeaderEpochUtils`,
+//! `AbstractCoordinator`, `ConsumerCoordinator`, `Sender`, `ProducerBatch`, `KafkaAdminClient` and
+//! its handlers, in 2.8.2 and 4.4.0); "no error" is every type's first variant and default.
+//! `UnknownServerError` is for our own mistakes: no client has a case for it and all give up.
 
 /// An answer's error code as Kafka numbers it.
 pub trait ErrorCode: Copy {
@@ -287,6 +289,7 @@ error_codes! {
         CoordinatorNotAvailable = 15,
         NotCoordinator = 16,
         IllegalGeneration = 22,
+        InvalidGroupId = 24,
         UnknownMemberId = 25,
         RebalanceInProgress = 27,
         InvalidCommitOffsetSize = 28,
@@ -517,5 +520,28 @@ mod tests {
         let ours: Vec<i16> = FetchError::ERRORS.iter().map(|error| error.code()).collect();
         assert_eq!(ours, java);
         assert_eq!(FetchError::default().code(), 0);
+    }
+
+    #[test]
+    fn a_groups_calls_know_what_javas_consumer_knows() {
+        fn ours<E: ErrorCode>(errors: &[E]) -> Vec<i16> {
+            errors.iter().map(|error| error.code()).filter(|code| *code != -1).collect()
+        }
+        // From the response handlers of AbstractCoordinator and ConsumerCoordinator, the same in
+        // 2.8.2 and 4.4.0.
+        let join = [14, 15, 16, 23, 24, 25, 26, 27, 30, 35, 79, 81, 82];
+        assert_eq!(ours(JoinGroupError::ERRORS), join);
+        let sync = [15, 16, 22, 23, 25, 27, 30, 82];
+        assert_eq!(ours(SyncGroupError::ERRORS), sync);
+        let heartbeat = [15, 16, 22, 25, 27, 30, 82];
+        assert_eq!(ours(HeartbeatError::ERRORS), heartbeat);
+        // 24 is known to the admin client's handler only; a consumer has a group.
+        let commit = [3, 7, 12, 14, 15, 16, 22, 24, 25, 27, 28, 29, 30, 82];
+        assert_eq!(ours(OffsetCommitError::ERRORS), commit);
+        // 15 is known to 4.4.0 only.
+        assert_eq!(ours(OffsetFetchGroupError::ERRORS), [14, 16, 30]);
+        assert_eq!(ours(OffsetFetchPartitionError::ERRORS), [29, 88]);
+        let epoch = [3, 5, 6, 9, 29, 56, 74, 75, 78];
+        assert_eq!(ours(OffsetForLeaderEpochError::ERRORS), epoch);
     }
 }

@@ -7,6 +7,29 @@
 //! ApiVersions is the exception: its header never has tags, so that a client which does not know
 //! yet what we speak can read it (KIP-511).
 //!
+//! kafka-protocol refuses a field that is set where its version has none, unless Kafka lets the
+//! field be dropped silently. What refuses, by version:
+//!
+//! | answer | versions | leave at its default |
+//! | --- | --- | --- |
+//! | ListOffsets | 1-3 | `leader_epoch` |
+//! | Metadata | 0-7; cluster's also 11+ | authorized operations |
+//! | OffsetFetch | 1-7 | `groups` |
+//! | | 8+ | `topics`; the answer's `error_code` is dropped, as it is in 1 |
+//! | FindCoordinator | 0-3 | `coordinators` |
+//! | | 4+ | the answer's node, host, port and `error_code` |
+//! | JoinGroup | 0-8 | `skip_assignment` |
+//! | LeaveGroup | 0-2 | `members` |
+//! | DescribeGroups | 0-2 | `authorized_operations` |
+//! | | 0-5 | `error_message` |
+//! | DescribeQuorum | 0-1 | `nodes`, `replica_directory_id` |
+//! | DescribeCluster | 0 | `endpoint_type` is 1 |
+//! | | 0-1 | `is_fenced` |
+//!
+//! What it does not refuse, and clients of these versions cannot read, is null in a text that may
+//! be null only later: the names in Metadata before 12 and DeleteTopics before 6, and JoinGroup's
+//! `protocol_name` before 7 (empty there). That is refused here.
+//!
 //! Fetch has a writer of its own (`fetch_writer`), because its records must not be copied.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -26,6 +49,10 @@ use crate::errors::{ApiVersionsError, ErrorCode};
 use crate::frame::LENGTH_BYTES;
 use crate::guard;
 use crate::versions::{Api, advertise};
+
+const METADATA_NULL_NAMES_FROM: i16 = 12;
+const DELETE_TOPICS_NULL_NAMES_FROM: i16 = 6;
+const JOIN_GROUP_NULL_PROTOCOL_FROM: i16 = 7;
 
 /// An answer that is encoded whole.
 #[derive(Clone, PartialEq, Debug)]
@@ -114,13 +141,18 @@ pub struct EncodeError {
 /// The whole frame, its length included.
 ///
 /// # Errors
-/// When a field is set that the version does not have, or the frame would pass 2 GiB.
+/// When a field is set that the version does not have, a text is null that the version cannot say,
+/// or the frame would pass 2 GiB.
 pub fn encode_response(
     correlation_id: i32,
     version: i16,
     response: &Response,
 ) -> Result<Bytes, EncodeError> {
-    let frame = Frame { api: response.api(), correlation_id, version };
+    let api = response.api();
+    if let Some(field) = null_too_early(version, response) {
+        return Err(EncodeError { api, version, what: format!("{field} is null") });
+    }
+    let frame = Frame { api, correlation_id, version };
     match response {
         Response::Produce(body) => frame.with(body),
         Response::ListOffsets(body) => frame.with(body),
@@ -170,6 +202,22 @@ pub(crate) fn header_has_tags(api: Api, version: i16) -> bool {
     api != Api::ApiVersions && guard::is_flexible(api.key(), version).unwrap_or(false)
 }
 
+/// A text that is null although its version has no null for it.
+fn null_too_early(version: i16, response: &Response) -> Option<&'static str> {
+    match response {
+        Response::Metadata(body) if version < METADATA_NULL_NAMES_FROM => {
+            body.topics.iter().any(|topic| topic.name.is_none()).then_some("a topic's name")
+        }
+        Response::DeleteTopics(body) if version < DELETE_TOPICS_NULL_NAMES_FROM => {
+            body.responses.iter().any(|topic| topic.name.is_none()).then_some("a topic's name")
+        }
+        Response::JoinGroup(body) if version < JOIN_GROUP_NULL_PROTOCOL_FROM => {
+            body.protocol_name.is_none().then_some("protocol_name")
+        }
+        _ => None,
+    }
+}
+
 /// Whose answer, and how it is written.
 struct Frame {
     api: Api,
@@ -198,3 +246,6 @@ impl Frame {
         Ok(frame.freeze())
     }
 }
+
+#[cfg(test)]
+mod tests;
