@@ -108,13 +108,18 @@ fn a_replica_restored_in_the_middle_ends_as_one_that_read_everything() {
 #[test]
 fn a_replica_that_applies_otherwise_has_another_hash() {
     let leader = story();
-    let bugs = PlantedBugs { sequence_not_restored: true, ..PlantedBugs::default() };
-    let mut forgetful = Shard::new();
-    forgetful.plant(bugs);
-    for (facts, commands) in &leader.committed {
-        forgetful.apply(*facts, commands).unwrap();
+    let off = PlantedBugs::default();
+    for bugs in [
+        PlantedBugs { sequence_not_restored: true, ..off },
+        PlantedBugs { commit_goes_back: true, ..off },
+    ] {
+        let mut otherwise = Shard::new();
+        otherwise.plant(bugs);
+        for (facts, commands) in &leader.committed {
+            otherwise.apply(*facts, commands).unwrap();
+        }
+        assert_ne!(otherwise.hash(), leader.shard.hash(), "{bugs:?}");
     }
-    assert_ne!(forgetful.hash(), leader.shard.hash());
 }
 
 #[test]
