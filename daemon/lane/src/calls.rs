@@ -6,28 +6,117 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{PartitionKey, TopicId};
+use holdfast_coordinator::GroupError;
 
+use crate::lane::GroupWrite;
 use crate::request::{AdminRefusal, Answer, Appended, CreatedTopic, Refusal, Ticket};
 
 /// Who waits for a command's outcome.
 #[derive(Clone, Debug)]
 pub(crate) enum Slot {
-    Produce { ticket: Ticket, part: usize, partition: PartitionKey },
-    DeleteRecords { ticket: Ticket, part: usize, partition: PartitionKey },
-    CreateTopic { ticket: Ticket, part: usize },
-    DeleteTopic { ticket: Ticket, part: usize, id: TopicId, name: String },
-    ProducerIds { ticket: Ticket },
+    Produce {
+        ticket: Ticket,
+        part: usize,
+        partition: PartitionKey,
+    },
+    DeleteRecords {
+        ticket: Ticket,
+        part: usize,
+        partition: PartitionKey,
+    },
+    CreateTopic {
+        ticket: Ticket,
+        part: usize,
+    },
+    DeleteTopic {
+        ticket: Ticket,
+        part: usize,
+        id: TopicId,
+        name: String,
+    },
+    ProducerIds {
+        ticket: Ticket,
+    },
+    CreatePartitions {
+        ticket: Ticket,
+        part: usize,
+    },
+    AlterConfigs {
+        ticket: Ticket,
+        part: usize,
+    },
+    /// A coordinator.
+    Group(GroupWrite),
+    /// Who deletes a group that only has offsets.
+    RemoveGroup {
+        ticket: Ticket,
+    },
+    /// What to answer when it is applied: partitions whose topic is gone are refused already.
+    CommitOffsets {
+        ticket: Ticket,
+        group: String,
+        results: Vec<Result<(), GroupError>>,
+    },
+    DeleteOffsets {
+        ticket: Ticket,
+        results: Vec<Result<(), GroupError>>,
+    },
+    /// Housekeeping: what was not done is found again.
+    Nobody,
+    /// Nobody: the partition is to be looked at again.
+    Configure {
+        partition: PartitionKey,
+    },
 }
 
 type Parts<T, E> = Vec<Option<Result<T, E>>>;
 
-/// The parts of a call; `None` is not known yet.
-#[derive(Debug)]
-pub(crate) enum Open {
-    Produce(Parts<Appended, Refusal>),
-    DeleteRecords(Parts<i64, Refusal>),
-    CreateTopics(Parts<CreatedTopic, AdminRefusal>),
-    DeleteTopics(Parts<(TopicId, String), AdminRefusal>),
+/// One row a kind of call that has parts: what a part is answered with, and the two ways to say so.
+macro_rules! calls_of_parts {
+    ($($kind:ident($ok:ty, $error:ty) $open:ident $fill:ident;)*) => {
+        /// The parts of a call; `None` is not known yet.
+        #[derive(Debug)]
+        enum Open {
+            $($kind(Parts<$ok, $error>),)*
+        }
+
+        impl Open {
+            fn into_answer(self) -> Answer {
+                match self {
+                    $(Open::$kind(parts) => Answer::$kind(whole(parts)),)*
+                }
+            }
+        }
+
+        impl Calls {
+            $(
+                pub(crate) fn $open(&mut self, ticket: Ticket, count: usize) {
+                    self.insert(ticket, Open::$kind(parts(count)), count);
+                }
+
+                pub(crate) fn $fill(
+                    &mut self,
+                    ticket: Ticket,
+                    part: usize,
+                    result: Result<$ok, $error>,
+                ) {
+                    self.fill(ticket, |open| match open {
+                        Open::$kind(parts) => set(parts, part, result),
+                        _ => wrong_kind(),
+                    });
+                }
+            )*
+        }
+    };
+}
+
+calls_of_parts! {
+    Produce(Appended, Refusal) open_produce fill_produce;
+    DeleteRecords(i64, Refusal) open_delete_records fill_delete_records;
+    CreateTopics(CreatedTopic, AdminRefusal) open_create_topics fill_create_topic;
+    DeleteTopics((TopicId, String), AdminRefusal) open_delete_topics fill_delete_topic;
+    CreatePartitions((), AdminRefusal) open_create_partitions fill_create_partitions;
+    AlterConfigs((), AdminRefusal) open_alter_configs fill_alter_configs;
 }
 
 /// All open calls and the answers ready to go.
@@ -49,72 +138,8 @@ fn whole<T, E>(parts: Parts<T, E>) -> Vec<Result<T, E>> {
 }
 
 impl Calls {
-    pub(crate) fn open_produce(&mut self, ticket: Ticket, count: usize) {
-        self.insert(ticket, Open::Produce(parts(count)), count);
-    }
-
-    pub(crate) fn open_delete_records(&mut self, ticket: Ticket, count: usize) {
-        self.insert(ticket, Open::DeleteRecords(parts(count)), count);
-    }
-
-    pub(crate) fn open_create_topics(&mut self, ticket: Ticket, count: usize) {
-        self.insert(ticket, Open::CreateTopics(parts(count)), count);
-    }
-
-    pub(crate) fn open_delete_topics(&mut self, ticket: Ticket, count: usize) {
-        self.insert(ticket, Open::DeleteTopics(parts(count)), count);
-    }
-
     pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {
         self.answers.push((ticket, answer));
-    }
-
-    pub(crate) fn fill_produce(
-        &mut self,
-        ticket: Ticket,
-        part: usize,
-        result: Result<Appended, Refusal>,
-    ) {
-        self.fill(ticket, |open| match open {
-            Open::Produce(parts) => set(parts, part, result),
-            _ => wrong_kind(),
-        });
-    }
-
-    pub(crate) fn fill_delete_records(
-        &mut self,
-        ticket: Ticket,
-        part: usize,
-        result: Result<i64, Refusal>,
-    ) {
-        self.fill(ticket, |open| match open {
-            Open::DeleteRecords(parts) => set(parts, part, result),
-            _ => wrong_kind(),
-        });
-    }
-
-    pub(crate) fn fill_create_topic(
-        &mut self,
-        ticket: Ticket,
-        part: usize,
-        result: Result<CreatedTopic, AdminRefusal>,
-    ) {
-        self.fill(ticket, |open| match open {
-            Open::CreateTopics(parts) => set(parts, part, result),
-            _ => wrong_kind(),
-        });
-    }
-
-    pub(crate) fn fill_delete_topic(
-        &mut self,
-        ticket: Ticket,
-        part: usize,
-        result: Result<(TopicId, String), AdminRefusal>,
-    ) {
-        self.fill(ticket, |open| match open {
-            Open::DeleteTopics(parts) => set(parts, part, result),
-            _ => wrong_kind(),
-        });
     }
 
     pub(crate) fn take_answers(&mut self, answers: &mut Vec<(Ticket, Answer)>) {
@@ -145,12 +170,7 @@ impl Calls {
 
     fn finish(&mut self, ticket: Ticket) {
         let Some((open, _)) = self.open.remove(&ticket) else { return };
-        let answer = match open {
-            Open::Produce(parts) => Answer::Produce(whole(parts)),
-            Open::DeleteRecords(parts) => Answer::DeleteRecords(whole(parts)),
-            Open::CreateTopics(parts) => Answer::CreateTopics(whole(parts)),
-            Open::DeleteTopics(parts) => Answer::DeleteTopics(whole(parts)),
-        };
+        let answer = open.into_answer();
         self.answers.push((ticket, answer));
     }
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use holdfast_base::{Index, Now, PartitionKey, ShardId, SplitMix64, Term, TopicId};
 use holdfast_consensus::{Driver, DriverConfig, DriverError, Event, PeerMessage};
+use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
 use holdfast_metadata::Image;
 use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError};
@@ -31,14 +32,18 @@ use crate::published::{Leaders, Published};
 use crate::request::{Answer, Request, Ticket};
 
 mod admin;
+mod alter_configs;
 mod delete_records;
 mod describe;
 mod epoch_ends;
+mod expiry_marks;
 mod fetch;
+mod group_offsets;
+mod groups;
+mod housekeeping;
 mod list_offsets;
 mod place;
 mod produce;
-mod producer_expiry;
 mod reconcile;
 mod replay;
 mod roles;
@@ -46,11 +51,12 @@ mod settle;
 mod shard_zero;
 mod status;
 
+use expiry_marks::ExpiryMarks;
 use fetch::Parked;
 use produce::Building;
-use producer_expiry::ExpiryMarks;
 use replay::{Replayed, tell_recovery};
 
+pub(crate) use groups::GroupWrite;
 pub use status::{LaneStatus, Probes};
 
 /// A producer's batch that waits for its first copy, already in flight.
@@ -64,14 +70,20 @@ struct InLine {
 }
 
 /// What exists only while this replica leads and serves a data shard.
-#[derive(Default)]
 struct Leading {
+    /// Of this reign.
+    term: Term,
     decider: holdfast_log::Decider,
+    coordinator: Coordinator,
     building: Option<Building>,
     in_line: BTreeMap<PartitionKey, Vec<InLine>>,
-    /// Partitions whose creation or removal is decided and not applied.
+    /// Partitions whose creation, removal or configuration is decided and not applied.
     reconciling: BTreeSet<PartitionKey>,
-    expiry: ExpiryMarks,
+    producer_marks: ExpiryMarks,
+    offset_marks: ExpiryMarks,
+    next_offset_sweep_ns: u64,
+    /// Committed offsets of deleted topics may be there.
+    topics_went: bool,
 }
 
 /// A proposed entry and who waits for which of its commands.
@@ -105,6 +117,8 @@ pub struct Lane<D: Disk> {
     creations: Vec<admin::Creation>,
     next_housekeeping_ns: u64,
     failed: Option<WalError>,
+    /// When the last call or turn came.
+    now: Now,
     events: Vec<Event<Outcome>>,
     /// Empty unless the bug of keeping what a lost reign decided is planted.
     kept_deciders: BTreeMap<ShardId, holdfast_log::Decider>,
@@ -176,6 +190,7 @@ impl<D: Disk> Lane<D> {
             creations: Vec::new(),
             next_housekeeping_ns: now.boottime_ns,
             failed: None,
+            now,
             events: Vec::new(),
             kept_deciders: BTreeMap::new(),
             probes: Probes::default(),
@@ -184,6 +199,7 @@ impl<D: Disk> Lane<D> {
 
     /// Takes a call. Its effects come after those of every call handled before.
     pub fn handle(&mut self, ticket: Ticket, request: Request, now: Now) {
+        self.now = now;
         match request {
             Request::Produce(parts) => self.produce(ticket, parts, now),
             Request::Fetch(request) => self.fetch(ticket, request, now),
@@ -195,40 +211,24 @@ impl<D: Disk> Lane<D> {
             Request::DeleteTopics(topics, origin) => {
                 self.delete_topics(ticket, topics, &origin, now);
             }
+            Request::CreatePartitions(topics, origin) => {
+                self.create_partitions(ticket, topics, &origin, now);
+            }
+            Request::AlterConfigs(resources, origin) => {
+                self.alter_configs(ticket, resources, &origin, now);
+            }
             Request::EpochEnds(parts) => self.epoch_ends(ticket, &parts, now),
             Request::DescribeLogDir => self.describe_log_dir(ticket),
             Request::DescribeQuorum => self.describe_quorum(ticket),
             Request::AllocateProducerIds => self.allocate_producer_ids(ticket, now),
-            other => self.refuse_unbuilt(ticket, &other),
+            Request::Group(call) => self.group(ticket, call, now),
+            Request::ListGroups => self.list_groups(ticket, now),
+            Request::CommitOffsets(commit) => self.commit_offsets(ticket, commit, now),
+            Request::FetchOffsets(asked) => self.fetch_offsets(ticket, &asked, now),
+            Request::DeleteOffsets { group, partitions } => {
+                self.delete_offsets(ticket, &group, &partitions, now);
+            }
         }
-    }
-
-    /// Calls whose border stands and whose room is being built.
-    fn refuse_unbuilt(&mut self, ticket: Ticket, request: &Request) {
-        use holdfast_coordinator::{GroupAnswer, GroupCall, GroupError};
-        let loading = GroupError::LoadInProgress;
-        let answer = match request {
-            Request::Group(call) => Answer::Group(match call {
-                GroupCall::Join(_) => GroupAnswer::Join(Err(loading)),
-                GroupCall::Sync(_) => GroupAnswer::Sync(Err(loading)),
-                GroupCall::Heartbeat(_) => GroupAnswer::Heartbeat(Err(loading)),
-                GroupCall::Leave(_) => GroupAnswer::Leave(Err(loading)),
-                GroupCall::Describe { .. } => GroupAnswer::Describe(Err(loading)),
-                GroupCall::Delete { .. } => GroupAnswer::Delete(Err(loading)),
-            }),
-            Request::ListGroups => Answer::ListGroups(Err(loading)),
-            Request::CommitOffsets(_) => Answer::CommitOffsets(Err(loading)),
-            Request::FetchOffsets(_) => Answer::FetchOffsets(Err(loading)),
-            Request::DeleteOffsets { .. } => Answer::DeleteOffsets(Err(loading)),
-            Request::CreatePartitions(topics, _) => Answer::CreatePartitions(
-                topics.iter().map(|_| Err(admin::not_controller())).collect(),
-            ),
-            Request::AlterConfigs(resources, _) => Answer::AlterConfigs(
-                resources.iter().map(|_| Err(admin::not_controller())).collect(),
-            ),
-            other => unreachable!("{other:?} has its room"),
-        };
-        self.calls.answer(ticket, answer);
     }
 
     /// A peer's message.
@@ -238,7 +238,9 @@ impl<D: Disk> Lane<D> {
 
     /// Moves everything that can move.
     pub fn turn(&mut self, now: Now) {
+        self.now = now;
         self.housekeep(now);
+        self.tick_groups(now);
         self.propose_building(now);
         self.driver.turn(now);
         loop {
@@ -284,7 +286,11 @@ impl<D: Disk> Lane<D> {
     #[must_use]
     pub fn next_wake_ns(&self) -> u64 {
         let deadline = self.parked.next_deadline_ns().unwrap_or(u64::MAX);
-        self.driver.next_wake_ns().min(deadline).min(self.next_housekeeping_ns)
+        self.driver
+            .next_wake_ns()
+            .min(deadline)
+            .min(self.next_housekeeping_ns)
+            .min(self.next_group_wake_ns())
     }
 
     /// Whether the device failed.

@@ -21,7 +21,8 @@ use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, Lane, LaneConfig, Outcome, Reason, Refusal, Request, Ticket,
+    Answer, Founding, GroupSettings, Lane, LaneConfig, OFFSETS_RETENTION_MINUTES_DEFAULT, Outcome,
+    Reason, Refusal, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
 
@@ -140,6 +141,8 @@ impl World {
                     founding: founding.clone(),
                     listeners: Vec::new(),
                     tail_cache_bytes: sizes.tail_cache_bytes,
+                    groups: GroupSettings::default(),
+                    offsets_retention_minutes: OFFSETS_RETENTION_MINUTES_DEFAULT,
                     seed: 0,
                     planted: planted.lane,
                 };

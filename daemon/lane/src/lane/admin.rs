@@ -1,23 +1,25 @@
-//! Creating and deleting topics.
+//! Creating, growing and deleting topics.
 //!
 //! ```text
 //! create: shard 0 commits the topic and its audit record ─▶ image ─▶ every partition's shard
 //!         commits it (reconcile) ─▶ answered, so that create-then-produce works at once
+//! grow:   the same
 //! delete: shard 0 commits ─▶ answered; the name is free; the shards drop the partitions after
 //! ```
 
 use holdfast_base::{Now, PartitionKey, Rng, ShardId, TopicId};
 use holdfast_io::Disk;
 use holdfast_metadata::{
-    AuditOrigin, CommandBuilder, NewTopic, Topic, TopicPlan, TopicRef, propose_create_topic,
-    propose_delete_topic, validate_create_topic,
+    AuditOrigin, CommandBuilder, Metadata, NewTopic, Topic, TopicPlan, TopicRef,
+    propose_create_partitions, propose_create_topic, propose_delete_topic,
+    validate_create_partitions, validate_create_topic,
 };
 
 use super::Lane;
 use crate::calls::Slot;
 use crate::machines::metadata_shard;
 use crate::request::{
-    AdminReason, AdminRefusal, CreateTopic, CreatedTopic, DeleteTopic, Origin, Ticket,
+    AdminReason, AdminRefusal, CreateTopic, CreatedTopic, DeleteTopic, GrowTopic, Origin, Ticket,
 };
 
 /// A topic that shard 0 has and whose partitions are not all there yet.
@@ -25,7 +27,8 @@ use crate::request::{
 pub(super) struct Creation {
     ticket: Ticket,
     part: usize,
-    created: CreatedTopic,
+    /// `None` when a topic that was there got more partitions.
+    created: Option<CreatedTopic>,
     missing: Vec<(ShardId, PartitionKey)>,
     /// Boottime at which the answer is "it may have happened", 0 until first looked at.
     deadline_ns: u64,
@@ -79,24 +82,63 @@ impl<D: Disk> Lane<D> {
                 DeleteTopic::Name(name) => TopicRef::Name(name),
                 DeleteTopic::Id(id) => TopicRef::Id(id),
             };
-            let metadata = metadata_shard(&self.driver);
-            let (Some(decider), Some(metadata)) = (&mut self.metadata_decider, metadata) else {
-                self.calls.fill_delete_topic(ticket, part, Err(not_controller()));
-                continue;
-            };
-            match propose_delete_topic(decider, metadata, &topic, audit(origin), &mut builder) {
+            let plan = self.deciding_metadata().and_then(|(decider, metadata)| {
+                propose_delete_topic(decider, metadata, &topic, audit(origin), &mut builder)
+                    .map_err(|refusal| (&refusal).into())
+            });
+            match plan {
                 Ok(plan) => {
                     let slot = Slot::DeleteTopic { ticket, part, id: plan.id, name: plan.name };
                     slots.push((plan.place, slot));
                 }
-                Err(refusal) => {
-                    self.calls.fill_delete_topic(ticket, part, Err((&refusal).into()));
-                }
+                Err(refusal) => self.calls.fill_delete_topic(ticket, part, Err(refusal)),
             }
         }
         if !builder.is_empty() {
             self.propose_metadata(builder.finish(), slots, now);
         }
+    }
+
+    pub(super) fn create_partitions(
+        &mut self,
+        ticket: Ticket,
+        topics: Vec<GrowTopic>,
+        origin: &Origin,
+        now: Now,
+    ) {
+        self.calls.open_create_partitions(ticket, topics.len());
+        let mut builder = CommandBuilder::new();
+        let mut slots = Vec::new();
+        for (part, topic) in topics.into_iter().enumerate() {
+            let GrowTopic { name, total, assignment, validate_only } = topic;
+            let grow = holdfast_metadata::GrowTopic { name, total, assignment };
+            let plan = self.deciding_metadata().and_then(|(decider, metadata)| {
+                let plan = if validate_only {
+                    validate_create_partitions(decider, metadata, &grow)
+                } else {
+                    let origin = audit(origin);
+                    propose_create_partitions(decider, metadata, &grow, origin, &mut builder)
+                };
+                plan.map_err(|refusal| (&refusal).into())
+            });
+            match plan.map(|plan| plan.place) {
+                Ok(Some(place)) => slots.push((place, Slot::CreatePartitions { ticket, part })),
+                Ok(None) => self.calls.fill_create_partitions(ticket, part, Ok(())),
+                Err(refusal) => self.calls.fill_create_partitions(ticket, part, Err(refusal)),
+            }
+        }
+        if !builder.is_empty() {
+            self.propose_metadata(builder.finish(), slots, now);
+        }
+    }
+
+    /// What a decision about shard 0 needs, while this node leads it.
+    pub(super) fn deciding_metadata(
+        &mut self,
+    ) -> Result<(&mut holdfast_metadata::Decider, &Metadata), AdminRefusal> {
+        let decider = self.metadata_decider.as_mut().ok_or_else(not_controller)?;
+        let metadata = metadata_shard(&self.driver).ok_or_else(not_controller)?;
+        Ok((decider, metadata))
     }
 
     fn decide_creation(
@@ -106,10 +148,7 @@ impl<D: Disk> Lane<D> {
         builder: &mut CommandBuilder,
     ) -> Result<TopicPlan, AdminRefusal> {
         let id = self.draw_topic_id();
-        let metadata = metadata_shard(&self.driver);
-        let (Some(decider), Some(metadata)) = (&mut self.metadata_decider, metadata) else {
-            return Err(not_controller());
-        };
+        let (decider, metadata) = self.deciding_metadata()?;
         let new = NewTopic {
             name: topic.name,
             partitions: topic.partitions,
@@ -136,7 +175,23 @@ impl<D: Disk> Lane<D> {
     }
 
     /// Shard 0 has the topic; the answer waits for its partitions.
-    pub(super) fn await_partitions(&mut self, ticket: Ticket, part: usize, topic: &Topic) {
+    pub(super) fn await_topic(&mut self, ticket: Ticket, part: usize, topic: &Topic) {
+        let created = created(topic.id, &topic.partitions, topic.replication_factor);
+        self.await_partitions(ticket, part, topic, Some(created));
+    }
+
+    /// The same for a topic that grew.
+    pub(super) fn await_growth(&mut self, ticket: Ticket, part: usize, topic: &Topic) {
+        self.await_partitions(ticket, part, topic, None);
+    }
+
+    fn await_partitions(
+        &mut self,
+        ticket: Ticket,
+        part: usize,
+        topic: &Topic,
+        created: Option<CreatedTopic>,
+    ) {
         let key = |partition: usize| PartitionKey {
             topic: topic.id,
             partition: i32::try_from(partition).expect("a topic has at most 10,000 partitions"),
@@ -147,7 +202,6 @@ impl<D: Disk> Lane<D> {
             .enumerate()
             .map(|(partition, placement)| (placement.shard, key(partition)))
             .collect();
-        let created = created(topic.id, &topic.partitions, topic.replication_factor);
         self.creations.push(Creation { ticket, part, created, missing, deadline_ns: 0 });
     }
 
@@ -162,7 +216,7 @@ impl<D: Disk> Lane<D> {
                 creation.deadline_ns = now.boottime_ns.saturating_add(CREATION_LIMIT_NS);
             }
             let result = if creation.missing.is_empty() {
-                Ok(creation.created.clone())
+                Ok(())
             } else if now.boottime_ns >= creation.deadline_ns {
                 Err(AdminRefusal {
                     reason: AdminReason::TimedOut,
@@ -175,7 +229,13 @@ impl<D: Disk> Lane<D> {
             } else {
                 return true;
             };
-            self.calls.fill_create_topic(creation.ticket, creation.part, result);
+            let (ticket, part) = (creation.ticket, creation.part);
+            match creation.created.take() {
+                Some(created) => {
+                    self.calls.fill_create_topic(ticket, part, result.map(|()| created));
+                }
+                None => self.calls.fill_create_partitions(ticket, part, result),
+            }
             false
         });
         creations.append(&mut self.creations);
@@ -195,7 +255,7 @@ fn created(
     }
 }
 
-fn audit(origin: &Origin) -> AuditOrigin {
+pub(super) fn audit(origin: &Origin) -> AuditOrigin {
     AuditOrigin {
         principal: origin.principal.clone(),
         host: origin.host.clone(),

@@ -14,7 +14,7 @@ use holdfast_batch::{
 };
 use holdfast_consensus::ProposeError;
 use holdfast_io::Disk;
-use holdfast_log::{CommandOutcome, Decision, EntryBuilder, ProduceFacts, Refused};
+use holdfast_log::{Decision, EntryBuilder, ProduceFacts, Refused};
 use holdfast_wal::{Admission, Chunk, Payload};
 
 use super::place::unknown_partition;
@@ -164,7 +164,7 @@ impl<D: Disk> Lane<D> {
                 self.reconcile = true;
                 let in_line = std::mem::take(&mut leading.in_line);
                 let refusal = self.proposal_refusal(shard, error);
-                self.refuse_slots(building.slots, &refusal);
+                self.refuse_slots(shard, building.slots, &refusal);
                 let unknown = Refusal { outcome: Fate::Unknown, ..refusal };
                 for waiting in in_line.into_values().flatten() {
                     self.calls.fill_produce(waiting.ticket, waiting.part, Err(unknown.clone()));
@@ -180,44 +180,6 @@ impl<D: Disk> Lane<D> {
             ProposeError::TooLarge => Reason::TooLarge,
         };
         self.refusal(shard, 0, reason)
-    }
-
-    /// A command of a data shard is applied: its waiter learns what it did.
-    pub(super) fn answer_slot(
-        &mut self,
-        shard: ShardId,
-        slot: Slot,
-        outcome: Option<CommandOutcome>,
-    ) {
-        match (slot, outcome) {
-            (
-                Slot::Produce { ticket, part, .. },
-                Some(CommandOutcome::Appended { base_offset, log_append_time_ms, log_start }),
-            ) => {
-                let appended = Appended { base_offset, log_append_time_ms, log_start };
-                self.calls.fill_produce(ticket, part, Ok(appended));
-            }
-            (Slot::Produce { ticket, part, partition }, outcome) => {
-                // Refused at apply: every replica dropped it; the client tries again.
-                tracing::warn!(%partition, ?outcome, "a decided batch was refused at apply");
-                let refusal = self.refuse(shard, &partition, Reason::NotLeader);
-                self.calls.fill_produce(ticket, part, Err(refusal));
-            }
-            (Slot::DeleteRecords { ticket, part, .. }, Some(CommandOutcome::LogStart(offset))) => {
-                self.calls.fill_delete_records(ticket, part, Ok(offset));
-            }
-            (Slot::DeleteRecords { ticket, part, partition }, outcome) => {
-                let reason = match outcome {
-                    Some(CommandOutcome::Refused(Refused::OffsetOutOfRange { .. })) => {
-                        Reason::OffsetOutOfRange
-                    }
-                    _ => Reason::UnknownPartition,
-                };
-                let refusal = self.refuse(shard, &partition, reason);
-                self.calls.fill_delete_records(ticket, part, Err(refusal));
-            }
-            (slot, _) => unreachable!("a data shard has no command for {slot:?}"),
-        }
     }
 
     /// Duplicates whose first copy is committed now.
@@ -287,9 +249,12 @@ pub(super) fn reason_of(refused: &Refused) -> Reason {
         Refused::UnknownPartition | Refused::WrongGeneration { .. } => Reason::UnknownPartition,
         Refused::TooLarge { .. } => Reason::TooLarge,
         Refused::InvalidTimestamp { .. } => Reason::InvalidTimestamp,
-        Refused::InvalidRecord { .. } | Refused::EpochOverflow | Refused::OffsetOverflow => {
-            Reason::InvalidRecord
-        }
+        Refused::InvalidRecord { .. }
+        | Refused::EpochOverflow
+        | Refused::OffsetOverflow
+        // Groups have no partition; their refusals are worded where they are decided.
+        | Refused::GroupTooLarge { .. }
+        | Refused::InvalidGroup { .. } => Reason::InvalidRecord,
         Refused::StaleProducerEpoch { .. } => Reason::StaleProducerEpoch,
         Refused::OutOfOrderSequence { .. } => Reason::OutOfOrderSequence,
         Refused::AlreadyAppended { .. } => Reason::DuplicateSequence,

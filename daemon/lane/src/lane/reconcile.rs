@@ -1,5 +1,6 @@
 //! Making data shards agree with the image: a partition placed in a shard that does not have it
-//! is created there, one whose topic was deleted is removed.
+//! is created there, one whose topic was deleted is removed, one whose topic is configured
+//! otherwise gets that configuration.
 //!
 //! "Not in the image" is not "deleted": this node may lead a data shard and lag behind in shard 0.
 //!
@@ -11,12 +12,13 @@ use std::collections::BTreeMap;
 
 use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
-use holdfast_log::{CreatePartition, RemovePartition};
+use holdfast_log::{CreatePartition, Proposal, RemovePartition};
 use holdfast_metadata::Topic;
 use holdfast_wal::Admission;
 
 use super::Lane;
 use super::produce::Building;
+use crate::calls::Slot;
 use crate::machines::data_shard;
 use crate::topic_config::partition_config;
 
@@ -44,6 +46,14 @@ impl<D: Disk> Lane<D> {
         for shard in shards {
             self.reconcile_shard(shard, wanted.get(&shard).unwrap_or(&nothing), now);
         }
+    }
+
+    /// A partition's configuration was set, or was not after all.
+    pub(super) fn configured(&mut self, shard: ShardId, partition: &PartitionKey) {
+        if let Some(leading) = self.leading.get_mut(&shard) {
+            leading.reconciling.remove(partition);
+        }
+        self.reconcile = true;
     }
 
     fn reconcile_shard(
@@ -80,6 +90,25 @@ impl<D: Disk> Lane<D> {
                 break;
             }
             leading.reconciling.insert(*key);
+        }
+        for (key, (_, topic)) in wanted {
+            let config = partition_config(topic);
+            let differs = state.partition(key).is_some_and(|found| *found.config() != config);
+            if !differs || leading.reconciling.contains(key) {
+                continue;
+            }
+            match leading.decider.propose_config(state, &mut building.entry, *key, config) {
+                Ok(Proposal::Command { ordinal }) => {
+                    // Looked at again when it is applied: the image may have moved on meanwhile.
+                    building.slots.push((ordinal, Slot::Configure { partition: *key }));
+                    leading.reconciling.insert(*key);
+                }
+                Ok(Proposal::Nothing) => {}
+                Err(_) => {
+                    self.reconcile = true;
+                    break;
+                }
+            }
         }
         let gone = state.partitions().filter(|(key, _)| {
             !wanted.contains_key(key) && self.deleted_topics.contains(&key.topic)

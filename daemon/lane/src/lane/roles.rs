@@ -5,12 +5,16 @@
 //! anything else  ─▶ it is dropped; everyone who waits learns that the fate is unknown
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_consensus::{Event, Role};
+use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
 
+use super::expiry_marks::{ExpiryMarks, MARK_EVERY_NS, PRODUCER_EXPIRATION_NS};
 use super::{Lane, Leading};
-use crate::machines::Outcome;
+use crate::machines::{Outcome, data_shard};
 use crate::published::Leader;
 use crate::request::{Outcome as Fate, Reason, Refusal};
 
@@ -60,17 +64,35 @@ impl<D: Disk> Lane<D> {
             self.metadata_decider = Some(holdfast_metadata::Decider::new());
             self.lead_shard_zero(now);
         } else {
-            let decider = self.lead(shard);
-            self.leading.entry(shard).or_insert(Leading { decider, ..Leading::default() });
-            self.reconcile = true;
+            self.lead(shard, term, now);
         }
     }
 
-    /// An empty decider; with a bug planted, the one of the last reign.
-    fn lead(&mut self, shard: ShardId) -> holdfast_log::Decider {
+    /// A coordinator of the groups the shard has, and an empty decider; with a bug planted, the one
+    /// of the last reign.
+    fn lead(&mut self, shard: ShardId, term: Term, now: Now) {
+        self.reconcile = true;
+        if self.leading.contains_key(&shard) {
+            return;
+        }
         let mut decider = self.kept_deciders.remove(&shard).unwrap_or_default();
         decider.plant(self.config.planted.log);
-        decider
+        let state = data_shard(&self.driver, shard);
+        let records = state.into_iter().flat_map(holdfast_log::Shard::groups);
+        let records = records.filter_map(|(_, group, rows)| Some((group, rows.record()?)));
+        let leading = Leading {
+            term,
+            decider,
+            coordinator: Coordinator::load(self.config.groups.clone(), records, now),
+            building: None,
+            in_line: BTreeMap::new(),
+            reconciling: BTreeSet::new(),
+            producer_marks: ExpiryMarks::new(PRODUCER_EXPIRATION_NS),
+            offset_marks: ExpiryMarks::new(self.config.offsets_retention_ns()),
+            next_offset_sweep_ns: now.boottime_ns.saturating_add(MARK_EVERY_NS),
+            topics_went: true,
+        };
+        self.leading.insert(shard, leading);
     }
 
     /// Drops what was decided and tells everyone who waits that its fate is unknown.
@@ -87,9 +109,12 @@ impl<D: Disk> Lane<D> {
             if self.config.planted.log.offset_gap_reused {
                 self.kept_deciders.insert(shard, std::mem::take(&mut leading.decider));
             }
+            let mut effects = Vec::new();
+            leading.coordinator.stop(self.now, &mut effects);
+            self.carry_out(shard, effects, self.now);
             if let Some(building) = leading.building {
                 let refusal = Refusal { outcome: Fate::DidNot, ..unknown.clone() };
-                self.refuse_slots(building.slots, &refusal);
+                self.refuse_slots(shard, building.slots, &refusal);
             }
             for waiting in leading.in_line.into_values().flatten() {
                 self.calls.fill_produce(waiting.ticket, waiting.part, Err(unknown.clone()));
@@ -103,7 +128,7 @@ impl<D: Disk> Lane<D> {
         for key in lost {
             if let Some(pending) = self.pending.remove(&key) {
                 self.probes.pending_failed += 1;
-                self.refuse_slots(pending.slots, &unknown);
+                self.refuse_slots(shard, pending.slots, &unknown);
             }
         }
         // Parked fetches of this shard learn of it now rather than at their deadline.

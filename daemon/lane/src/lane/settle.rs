@@ -7,14 +7,19 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{Index, PartitionKey, ShardId, Term};
+use holdfast_coordinator::{GroupAnswer, GroupError};
 use holdfast_io::Disk;
+use holdfast_log::{CommandOutcome, Refused};
 use holdfast_wal::Extent;
 
+use super::groups::group_error;
 use super::{Lane, admin};
 use crate::batch_index::BatchIndex;
 use crate::calls::Slot;
 use crate::machines::{Outcome, data_shard};
-use crate::request::{AdminReason, AdminRefusal, Answer, Outcome as Fate, Reason, Refusal};
+use crate::request::{
+    AdminReason, AdminRefusal, Answer, Appended, Outcome as Fate, Reason, Refusal,
+};
 
 impl<D: Disk> Lane<D> {
     /// An entry is applied: the batch index grows, waiters are answered.
@@ -41,7 +46,7 @@ impl<D: Disk> Lane<D> {
                 self.probes.other_term_took_index += 1;
                 // Another term took the index: what was decided for it never happened.
                 let refusal = self.refusal(shard, 0, Reason::NotLeader);
-                self.refuse_slots(pending.slots, &refusal);
+                self.refuse_slots(shard, pending.slots, &refusal);
                 Vec::new()
             }
             None => Vec::new(),
@@ -83,7 +88,62 @@ impl<D: Disk> Lane<D> {
         }
     }
 
-    pub(super) fn refuse_slots(&mut self, slots: Vec<(usize, Slot)>, refusal: &Refusal) {
+    /// A command of a data shard is applied: its waiter learns what it did.
+    fn answer_slot(&mut self, shard: ShardId, slot: Slot, outcome: Option<CommandOutcome>) {
+        match (slot, outcome) {
+            (
+                Slot::Produce { ticket, part, .. },
+                Some(CommandOutcome::Appended { base_offset, log_append_time_ms, log_start }),
+            ) => {
+                let appended = Appended { base_offset, log_append_time_ms, log_start };
+                self.calls.fill_produce(ticket, part, Ok(appended));
+            }
+            (Slot::Produce { ticket, part, partition }, outcome) => {
+                // Refused at apply: every replica dropped it; the client tries again.
+                tracing::warn!(%partition, ?outcome, "a decided batch was refused at apply");
+                let refusal = self.refuse(shard, &partition, Reason::NotLeader);
+                self.calls.fill_produce(ticket, part, Err(refusal));
+            }
+            (Slot::DeleteRecords { ticket, part, .. }, Some(CommandOutcome::LogStart(offset))) => {
+                self.calls.fill_delete_records(ticket, part, Ok(offset));
+            }
+            (Slot::DeleteRecords { ticket, part, partition }, outcome) => {
+                let reason = match outcome {
+                    Some(CommandOutcome::Refused(Refused::OffsetOutOfRange { .. })) => {
+                        Reason::OffsetOutOfRange
+                    }
+                    _ => Reason::UnknownPartition,
+                };
+                let refusal = self.refuse(shard, &partition, reason);
+                self.calls.fill_delete_records(ticket, part, Err(refusal));
+            }
+            (Slot::Group(write), Some(done)) => {
+                let stored = !matches!(done, CommandOutcome::Refused(_));
+                self.group_stored(shard, &write, stored.then_some(()).ok_or(()));
+            }
+            (Slot::RemoveGroup { ticket }, outcome) => {
+                let removed = outcome == Some(CommandOutcome::GroupRemoved);
+                let result = removed.then_some(()).ok_or(GroupError::GroupIdNotFound);
+                self.calls.answer(ticket, Answer::Group(GroupAnswer::Delete(result)));
+            }
+            (Slot::CommitOffsets { ticket, results, .. }, _) => {
+                self.calls.answer(ticket, Answer::CommitOffsets(Ok(results)));
+            }
+            (Slot::DeleteOffsets { ticket, results }, _) => {
+                self.calls.answer(ticket, Answer::DeleteOffsets(Ok(results)));
+            }
+            (Slot::Nobody, _) => {}
+            (Slot::Configure { partition }, _) => self.configured(shard, &partition),
+            (slot, _) => unreachable!("a data shard has no command for {slot:?}"),
+        }
+    }
+
+    pub(super) fn refuse_slots(
+        &mut self,
+        shard: ShardId,
+        slots: Vec<(usize, Slot)>,
+        refusal: &Refusal,
+    ) {
         for (_, slot) in slots {
             match slot {
                 Slot::Produce { ticket, part, .. } => {
@@ -98,6 +158,27 @@ impl<D: Disk> Lane<D> {
                 Slot::DeleteTopic { ticket, part, .. } => {
                     self.calls.fill_delete_topic(ticket, part, Err(admin_refusal(refusal)));
                 }
+                Slot::CreatePartitions { ticket, part } => {
+                    self.calls.fill_create_partitions(ticket, part, Err(admin_refusal(refusal)));
+                }
+                Slot::AlterConfigs { ticket, part } => {
+                    self.calls.fill_alter_configs(ticket, part, Err(admin_refusal(refusal)));
+                }
+                Slot::Group(write) => self.group_stored(shard, &write, Err(())),
+                Slot::RemoveGroup { ticket } => {
+                    let answer = GroupAnswer::Delete(Err(group_error(refusal)));
+                    self.calls.answer(ticket, Answer::Group(answer));
+                }
+                Slot::CommitOffsets { ticket, .. } => {
+                    let answer = Answer::CommitOffsets(Err(group_error(refusal)));
+                    self.calls.answer(ticket, answer);
+                }
+                Slot::DeleteOffsets { ticket, .. } => {
+                    let answer = Answer::DeleteOffsets(Err(group_error(refusal)));
+                    self.calls.answer(ticket, answer);
+                }
+                Slot::Nobody => {}
+                Slot::Configure { partition } => self.configured(shard, &partition),
                 Slot::ProducerIds { ticket } => {
                     let answer = Answer::AllocateProducerIds(Err(refusal.clone()));
                     self.calls.answer(ticket, answer);

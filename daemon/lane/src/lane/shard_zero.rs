@@ -81,7 +81,7 @@ impl<D: Disk> Lane<D> {
                     decider.reset();
                 }
                 let refusal = self.proposal_refusal(shard, error);
-                self.refuse_slots(slots, &refusal);
+                self.refuse_slots(shard, slots, &refusal);
             }
         }
     }
@@ -96,7 +96,11 @@ impl<D: Disk> Lane<D> {
                 decider.settle(outcome);
             }
         }
+        let known = self.deleted_topics.len();
         self.deleted_topics.extend(deleted_topics(&applied));
+        if self.deleted_topics.len() > known {
+            self.leading.values_mut().for_each(|leading| leading.topics_went = true);
+        }
         if applied.image_changed
             && let Some(metadata) = self.metadata()
         {
@@ -113,7 +117,7 @@ impl<D: Disk> Lane<D> {
     fn answer_metadata(&mut self, slot: Slot, outcome: &CommandOutcome) {
         match (slot, outcome) {
             (Slot::CreateTopic { ticket, part }, CommandOutcome::TopicCreated(topic)) => {
-                self.await_partitions(ticket, part, topic);
+                self.await_topic(ticket, part, topic);
             }
             (Slot::CreateTopic { ticket, part }, CommandOutcome::Refused { refusal, .. }) => {
                 self.calls.fill_create_topic(ticket, part, Err(refusal.into()));
@@ -123,6 +127,18 @@ impl<D: Disk> Lane<D> {
             }
             (Slot::DeleteTopic { ticket, part, .. }, CommandOutcome::Refused { refusal, .. }) => {
                 self.calls.fill_delete_topic(ticket, part, Err(refusal.into()));
+            }
+            (Slot::CreatePartitions { ticket, part }, CommandOutcome::TopicGrown(topic)) => {
+                self.await_growth(ticket, part, topic);
+            }
+            (Slot::CreatePartitions { ticket, part }, CommandOutcome::Refused { refusal, .. }) => {
+                self.calls.fill_create_partitions(ticket, part, Err(refusal.into()));
+            }
+            (Slot::AlterConfigs { ticket, part }, CommandOutcome::ConfigsSet { .. }) => {
+                self.calls.fill_alter_configs(ticket, part, Ok(()));
+            }
+            (Slot::AlterConfigs { ticket, part }, CommandOutcome::Refused { refusal, .. }) => {
+                self.calls.fill_alter_configs(ticket, part, Err(refusal.into()));
             }
             (Slot::ProducerIds { ticket }, CommandOutcome::ProducerIds(block)) => {
                 let answer = Answer::AllocateProducerIds(Ok((block.first, block.count)));

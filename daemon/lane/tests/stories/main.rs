@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails where it cannot go on")]
 
+mod groups;
 mod node;
 mod one_voter;

@@ -21,7 +21,8 @@ use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
 use holdfast_lane::{
-    Founding, Lane, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
+    Founding, GroupSettings, Lane, LaneConfig, OFFSETS_RETENTION_MINUTES_DEFAULT, PlantedBugs,
+    TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
 };
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
@@ -86,6 +87,12 @@ pub(crate) fn lane_config(
         },
         listeners,
         tail_cache_bytes: cache_bytes,
+        groups: GroupSettings {
+            // Who develops alone does not wait for more consumers.
+            initial_rebalance_delay_ms: if options.dev { 0 } else { 3_000 },
+            ..GroupSettings::default()
+        },
+        offsets_retention_minutes: OFFSETS_RETENTION_MINUTES_DEFAULT,
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })

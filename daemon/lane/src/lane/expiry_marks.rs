@@ -1,42 +1,49 @@
-//! When an idempotent producer that is silent may be forgotten.
+//! When something silent may be forgotten: an idempotent producer, a committed offset.
 //!
-//! `producer.id.expiration.ms` is a time that has *passed*, so it is counted on the clock that
-//! cannot jump. Entry time follows the wall: had a producer been judged by it, a wall clock set
-//! forward by a day would forget every producer, and the retry of an acknowledged batch would be
-//! written a second time.
+//! `producer.id.expiration.ms` and `offsets.retention.minutes` are times that have *passed*, so they
+//! are counted on the clock that cannot jump. Entry time follows the wall: had a producer been
+//! judged by it, a wall clock set forward by a day would forget every producer, and the retry of an
+//! acknowledged batch would be written a second time; set forward by a week, every offset of an
+//! idle group.
 //!
 //! ```text
 //! boottime   │ mark (t0, entry time) ......... mark ......... mark ....... now
-//!            │ └──────── at least a day ────────────────────────────────────┘
-//!            └▶ producers not seen since the entry time of the newest mark that old may go
+//!            │ └──────── at least the period ───────────────────────────────┘
+//!            └▶ what was not seen since the entry time of the newest mark that old may go
 //! ```
 //!
-//! Caveat: a new leader starts counting anew, so a silent producer stays up to a day longer.
+//! Caveat: a new leader starts counting anew, so what is silent stays up to a period longer.
 
 use std::collections::VecDeque;
 
 /// `producer.id.expiration.ms`, Kafka's default of one day.
-const PRODUCER_EXPIRATION_NS: u64 = 86_400 * 1_000_000_000;
-/// Marks are this far apart: 144 of them, and a producer goes at most so much late.
-const MARK_EVERY_NS: u64 = 600 * 1_000_000_000;
+pub(super) const PRODUCER_EXPIRATION_NS: u64 = 86_400 * 1_000_000_000;
+/// Marks are this far apart: 144 of them a day, and what expires goes at most so much late. Kafka's
+/// `offsets.retention.check.interval.ms`, too.
+pub(super) const MARK_EVERY_NS: u64 = 600 * 1_000_000_000;
 const _: () = assert!(MARK_EVERY_NS < PRODUCER_EXPIRATION_NS);
 
 /// Entry times seen in one reign. Invariant: both columns never fall.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ExpiryMarks {
+    period_ns: u64,
     marks: VecDeque<(u64, i64)>,
 }
 
 impl ExpiryMarks {
-    /// Notes the entry time at a moment; answers the entry time before which a producer must have
+    pub(super) fn new(period_ns: u64) -> Self {
+        ExpiryMarks { period_ns, marks: VecDeque::new() }
+    }
+
+    /// Notes the entry time at a moment; answers the entry time before which something must have
     /// been seen last to be forgotten, once that can be known.
     pub(super) fn note(&mut self, boottime_ns: u64, time_ms: i64) -> Option<i64> {
         let due = |(at_ns, _): &(u64, i64)| boottime_ns.saturating_sub(*at_ns) >= MARK_EVERY_NS;
         if self.marks.back().is_none_or(due) {
             self.marks.push_back((boottime_ns, time_ms));
         }
-        let is_old =
-            |mark: &(u64, i64)| boottime_ns.saturating_sub(mark.0) >= PRODUCER_EXPIRATION_NS;
+        let period_ns = self.period_ns;
+        let is_old = |mark: &(u64, i64)| boottime_ns.saturating_sub(mark.0) >= period_ns;
         while self.marks.get(1).is_some_and(is_old) {
             self.marks.pop_front();
         }
@@ -50,7 +57,7 @@ mod tests {
 
     #[test]
     fn only_time_that_has_passed_lets_a_producer_go() {
-        let mut marks = ExpiryMarks::default();
+        let mut marks = ExpiryMarks::new(PRODUCER_EXPIRATION_NS);
         assert_eq!(marks.note(0, 1_000), None);
         let ten_years_ms = 315_360_000_000;
         assert_eq!(marks.note(MARK_EVERY_NS, ten_years_ms), None, "the wall jumped");
