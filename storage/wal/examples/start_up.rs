@@ -95,10 +95,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (wal, recovered) = Wal::recover(open()?, config)?;
     let opened = started.elapsed();
     let mut found = 0;
-    for replica in recovered.replicas.values() {
-        for run in &replica.runs {
-            found += wal.read_run(run)?.len() as u64;
-        }
+    let runs = recovered.replicas.values().flat_map(|replica| &replica.runs);
+    for (_, entries) in wal.read_in_order(runs) {
+        found += entries?.len() as u64;
     }
     println!(
         "recover {:.3} s, then all {found} commands read in {:.3} s; {:?}",

@@ -18,6 +18,7 @@ mod config;
 mod error;
 mod format;
 mod item;
+mod log_reader;
 mod read;
 pub mod recovery;
 mod space;
@@ -38,6 +39,7 @@ pub use item::{
     Chunk, EntryKind, EntryRun, Extent, FrameNumber, HardState, Identity, Item, Locator, NewEntry,
     Payload, SegmentNumber, StoredEntry, Written, WrittenEntry,
 };
+pub use log_reader::LogReader;
 pub use recovery::{
     Cut, Damage, DamageReason, Facts, Place, Recovered, RecoveredReplica, Verdict, VerdictRow,
 };

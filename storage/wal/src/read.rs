@@ -2,8 +2,6 @@
 //! bytes of its extent, and its own CRC (a record batch has one) or a scrub of the frame judges
 //! it. Only durable frames may be read: before that the frame buffer is the only copy.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use holdfast_io::{BLOCK_BYTES, Disk, DiskError, FileId};
 
@@ -31,38 +29,6 @@ impl PendingRead {
             Err(error) => Err(WalError::Disk(error)),
         };
         WalEvent::Read { token: self.token, result }
-    }
-}
-
-/// Headers and commands read by [`Wal::read_run`] before the first append: replay goes shard by
-/// shard, and a frame holds many shards. Keeps the first frames it is given rather than the last:
-/// every shard walks the same frames in the same order, where dropping the oldest would drop
-/// each frame just before it is wanted again.
-#[derive(Debug, Default)]
-pub(crate) struct ReplayCache {
-    frames: BTreeMap<(SegmentNumber, u64), (FrameHeader, Bytes)>,
-    len_bytes: usize,
-}
-
-/// What [`ReplayCache`] may keep: about 60,000 frames of one entry each.
-const REPLAY_CACHE_BYTES_MAX: usize = 32 << 20;
-/// Frames up to this size are read many at a time: one record a frame would otherwise cost a device
-/// read of its own, and there are thousands a second of them.
-const SMALL_FRAME_BYTES_MAX: u32 = 64 << 10;
-/// How much is read for them at once.
-const REPLAY_WINDOW_BYTES: u64 = 512 << 10;
-const _: () = assert!(REPLAY_WINDOW_BYTES >= 2 * SMALL_FRAME_BYTES_MAX as u64);
-
-impl ReplayCache {
-    fn keep(&mut self, header: FrameHeader, commands: Bytes) {
-        let rows = header.rows.len() + header.previous_rows.len();
-        let cost = commands.len() + rows * size_of::<Row>() + size_of::<FrameHeader>() + 64;
-        if self.len_bytes + cost <= REPLAY_CACHE_BYTES_MAX {
-            self.len_bytes += cost;
-            // A copy: the slice would hold the whole read it was cut from.
-            let commands = Bytes::copy_from_slice(&commands);
-            self.frames.insert((header.segment, header.offset), (header, commands));
-        }
     }
 }
 
@@ -122,7 +88,7 @@ pub(crate) fn read_commands<D: Disk>(
 }
 
 /// The frame at the front of `bytes`, if its head and commands are all there and right.
-fn frame_in(
+pub(crate) fn frame_in(
     bytes: &Bytes,
     segment: SegmentNumber,
     offset: u64,
@@ -176,7 +142,7 @@ pub(crate) fn read_run_of<D: Disk>(
 }
 
 /// The entries of `run` in its frame.
-fn entries_of(
+pub(crate) fn entries_of(
     run: &EntryRun,
     header: &FrameHeader,
     commands: &Bytes,
@@ -198,7 +164,7 @@ fn entries_of(
 }
 
 impl<D: Disk> Wal<D> {
-    fn file_at(&self, segment: SegmentNumber) -> Result<FileId, WalError> {
+    pub(crate) fn file_at(&self, segment: SegmentNumber) -> Result<FileId, WalError> {
         self.file_of(segment).ok_or(WalError::NoSuchSegment { segment })
     }
 
@@ -209,47 +175,7 @@ impl<D: Disk> Wal<D> {
     /// segment is gone, [`WalError::Disk`] when the device cannot read.
     pub fn read_run(&self, run: &EntryRun) -> Result<Vec<StoredEntry>, WalError> {
         let file = self.file_at(run.frame.segment)?;
-        let mut cache = self.replay_cache.borrow_mut();
-        let Some(cache) = cache.as_mut() else {
-            return read_run_of(&self.disk, file, run, &self.config);
-        };
-        let Extent { segment, offset, .. } = run.frame;
-        if let Some((header, commands)) = cache.frames.get(&(segment, offset)) {
-            return entries_of(run, header, commands);
-        }
-        if run.frame.len_bytes <= SMALL_FRAME_BYTES_MAX {
-            self.read_window(file, segment, offset, cache);
-            if let Some((header, commands)) = cache.frames.get(&(segment, offset)) {
-                return entries_of(run, header, commands);
-            }
-        }
-        let (header, commands) = read_commands(&self.disk, file, segment, offset, &self.config)?;
-        let entries = entries_of(run, &header, &commands)?;
-        cache.keep(header, commands);
-        Ok(entries)
-    }
-
-    /// Keeps the frames that follow one another from `offset` on, as far as one read goes. Whatever
-    /// is wrong with one of them is found, and told, when that frame itself is asked for.
-    fn read_window(
-        &self,
-        file: FileId,
-        segment: SegmentNumber,
-        offset: u64,
-        cache: &mut ReplayCache,
-    ) {
-        let len = REPLAY_WINDOW_BYTES.min(self.config.segment_bytes.saturating_sub(offset));
-        let Ok(mut window) = self.disk.read(file, offset, len as usize) else { return };
-        let mut at = offset;
-        while let Some((header, commands)) = frame_in(&window, segment, at, &self.config) {
-            let frame_bytes = header.frame_bytes as usize;
-            cache.keep(header, commands);
-            if frame_bytes == 0 || frame_bytes >= window.len() {
-                break;
-            }
-            window = window.slice(frame_bytes..);
-            at += frame_bytes as u64;
-        }
+        read_run_of(&self.disk, file, run, &self.config)
     }
 
     /// Starts reading the bytes of `extent`; they come as [`WalEvent::Read`] with `token`.

@@ -11,7 +11,6 @@
 //! order and leave the window in order; after one failed write nothing is submitted and `durable`
 //! never moves again.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
@@ -28,7 +27,7 @@ use crate::format::segment::{
 };
 use crate::format::{DATA_START, HEADER_COPY_BYTES, segment_name};
 use crate::item::{Extent, FrameNumber, Item, SegmentNumber, Written, WrittenEntry};
-use crate::read::{PendingRead, ReplayCache};
+use crate::read::PendingRead;
 use crate::space::Space;
 use crate::status::Counters;
 
@@ -123,8 +122,6 @@ pub struct Wal<D: Disk> {
     pub(crate) counters: Counters,
     pub(crate) requests: BTreeMap<u64, Request>,
     pub(crate) refused_reads: Vec<(u64, WalError)>,
-    /// Until the first append.
-    pub(crate) replay_cache: RefCell<Option<ReplayCache>>,
     pool: BufferPool,
     queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
@@ -188,7 +185,6 @@ impl<D: Disk> Wal<D> {
             counters: start.counters,
             requests: BTreeMap::new(),
             refused_reads: Vec::new(),
-            replay_cache: RefCell::new(Some(ReplayCache::default())),
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
@@ -213,7 +209,6 @@ impl<D: Disk> Wal<D> {
         if let Some(error) = &self.failed {
             return Err(WalError::Failed(error.clone()));
         }
-        self.replay_cache.take();
         self.check_table(&items)?;
         let drafts =
             build::plan(&items, &self.config, self.tail.previous_rows.len(), &self.replicas)?;

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_io::Disk;
-use holdfast_wal::{EntryKind, Recovered, RecoveredReplica, Wal};
+use holdfast_wal::{EntryKind, Recovered, RecoveredReplica, StoredEntry, Wal, WalError};
 use raft::eraftpb::EntryType;
 use raft::{Config, RawNode, ReadOnlyOption};
 
@@ -27,7 +28,8 @@ use crate::tail_cache::TailCache;
 
 impl<D: Disk, M: Machine> Driver<D, M> {
     /// Starts every replica the WAL holds. `machine` makes an empty state machine; `sink` gets
-    /// what replay applied, in order, as it happens (a long log is not held in memory).
+    /// what replay applied, in the order of the log and so of each shard, as it happens (a long
+    /// log is not held in memory).
     ///
     /// # Errors
     /// The lane cannot start; nothing was served.
@@ -39,9 +41,21 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         sink: &mut dyn FnMut(Event<M::Outcome>),
         now: Now,
     ) -> Result<Self, DriverError> {
+        let mut booting = BTreeMap::new();
+        for (shard, found) in &recovered.replicas {
+            booting.insert(*shard, Booting::new(*shard, found, config, machine(*shard))?);
+        }
+        // In the order of the log, not replica by replica: a frame holds entries of many.
+        let runs = recovered.replicas.values().flat_map(|found| &found.runs);
+        for (run, stored) in wal.read_in_order(runs) {
+            if let Some(replica) = booting.get_mut(&run.shard) {
+                replica.take(stored, sink);
+            }
+        }
         let mut replicas = BTreeMap::new();
         for (shard, found) in recovered.replicas {
-            let mut replica = start(shard, &found, config, machine(shard), &wal, sink)?;
+            let Some(booting) = booting.remove(&shard) else { continue };
+            let mut replica = booting.finish(found, sink)?;
             replica.hold_votes_from(now);
             if replica.is_sole_voter() {
                 replica.campaign();
@@ -86,100 +100,135 @@ fn raft_config(id: ReplicaId, applied: Index) -> Config {
     }
 }
 
-fn start<D: Disk, M: Machine>(
-    shard: ShardId,
-    found: &RecoveredReplica,
+/// A replica while the log is read.
+struct Booting<M> {
+    replica: Replica<M>,
     config: DriverConfig,
-    machine: M,
-    wal: &Wal<D>,
-    sink: &mut dyn FnMut(Event<M::Outcome>),
-) -> Result<Replica<M>, DriverError> {
-    let id = found.identity.replica;
-    let logger = slog::Logger::root(slog::Discard, slog::o!());
-    let refused = |why: raft::Error| DriverError::Raft { shard, why: why.to_string() };
-    let commit = found.hard_state.commit;
-    let last = found.runs.last().map_or(Index(0), |run| run.last);
-    let damage = found
-        .damage
-        .as_ref()
-        .map(|damage| Quarantine(format!("its log is damaged: {damage:?}")))
-        .or_else(|| {
-            (commit > last)
-                .then(|| Quarantine(format!("commit {commit} is known but the log ends at {last}")))
-        });
-
-    // raft-rs is built twice: the machine needs a home while the log is read, and raft-rs wants
-    // its log complete. The first one is never run.
-    let empty = LogStore::new(&found.identity, holdfast_wal::HardState::default());
-    let idle = RawNode::new(&raft_config(id, Index(0)), empty, &logger).map_err(refused)?;
-    let voters = found.identity.voters.clone();
-    let mut replica = Replica::new(shard, id, idle, machine, voters, config.election_seed);
-    let mut store = LogStore::new(&found.identity, found.hard_state);
-    let read = replay(&mut replica, &mut store, found, commit, config, wal, sink);
-    replica.quarantine = damage.or(read.err());
-    if replica.quarantine.is_none() {
-        let raft_config = raft_config(id, replica.applied);
-        replica.raw = RawNode::new(&raft_config, store, &logger).map_err(refused)?;
-        replica.hard_state_written = found.hard_state;
-        replica.refresh_role();
-    } else if let Some(why) = &replica.quarantine {
-        sink(Event::Quarantined { shard, why: why.clone() });
-    }
-    Ok(replica)
+    /// What recovery knows of it as committed.
+    commit: Index,
+    /// First index of each term, of what was read.
+    terms: Vec<(Index, Term)>,
+    /// Read, behind `commit`.
+    uncommitted: Vec<StoredEntry>,
+    /// Set once an entry could not be read or applied: nothing behind it is.
+    broken: Option<Quarantine>,
 }
 
-/// Applies what is committed and caches the rest.
-fn replay<D: Disk, M: Machine>(
-    replica: &mut Replica<M>,
-    store: &mut LogStore,
-    found: &RecoveredReplica,
-    commit: Index,
-    config: DriverConfig,
-    wal: &Wal<D>,
-    sink: &mut dyn FnMut(Event<M::Outcome>),
-) -> Result<(), Quarantine> {
-    let mut terms: Vec<(Index, Term)> = Vec::new();
-    let mut uncommitted = Vec::new();
-    for run in &found.runs {
-        let stored = wal.read_run(run).map_err(|error| Quarantine(error.to_string()))?;
-        for entry in stored {
-            if terms.last().is_none_or(|(_, term)| *term != entry.term) {
-                terms.push((entry.index, entry.term));
+fn refused(shard: ShardId) -> impl Fn(raft::Error) -> DriverError {
+    move |why| DriverError::Raft { shard, why: why.to_string() }
+}
+
+fn silent() -> slog::Logger {
+    slog::Logger::root(slog::Discard, slog::o!())
+}
+
+impl<M: Machine> Booting<M> {
+    fn new(
+        shard: ShardId,
+        found: &RecoveredReplica,
+        config: DriverConfig,
+        machine: M,
+    ) -> Result<Self, DriverError> {
+        let id = found.identity.replica;
+        // raft-rs is built twice: the machine needs a home while the log is read, and raft-rs
+        // wants its log complete. The first one is never run.
+        let empty = LogStore::new(&found.identity, holdfast_wal::HardState::default());
+        let idle =
+            RawNode::new(&raft_config(id, Index(0)), empty, &silent()).map_err(refused(shard))?;
+        let voters = found.identity.voters.clone();
+        Ok(Booting {
+            replica: Replica::new(shard, id, idle, machine, voters, config.election_seed),
+            config,
+            commit: found.hard_state.commit,
+            terms: Vec::new(),
+            uncommitted: Vec::new(),
+            broken: None,
+        })
+    }
+
+    /// Takes in the next run of this replica.
+    fn take(
+        &mut self,
+        stored: Result<Vec<StoredEntry>, WalError>,
+        sink: &mut dyn FnMut(Event<M::Outcome>),
+    ) {
+        if self.broken.is_none() {
+            let taken = stored
+                .map_err(|error| Quarantine(error.to_string()))
+                .and_then(|entries| self.apply(entries, sink));
+            self.broken = taken.err();
+        }
+    }
+
+    /// Applies what is committed and keeps the rest.
+    fn apply(
+        &mut self,
+        entries: Vec<StoredEntry>,
+        sink: &mut dyn FnMut(Event<M::Outcome>),
+    ) -> Result<(), Quarantine> {
+        for entry in entries {
+            let (index, term) = (entry.index, entry.term);
+            if self.terms.last().is_none_or(|(_, known)| *known != term) {
+                self.terms.push((index, term));
             }
-            if entry.index > commit {
-                uncommitted.push(entry);
+            if index > self.commit {
+                // A copy: the slice would hold the whole read it was cut from.
+                let command = Bytes::copy_from_slice(&entry.command);
+                self.uncommitted.push(StoredEntry { command, ..entry });
                 continue;
             }
             let kind = match entry.kind {
                 EntryKind::Normal => EntryType::EntryNormal,
                 EntryKind::ConfChange => EntryType::EntryConfChangeV2,
             };
-            let (index, term) = (entry.index, entry.term);
-            let event = apply_bytes(
-                replica,
-                index,
-                term,
-                kind,
-                &entry.command,
-                entry.payload,
-                config.planted,
-            )?;
-            sink(event);
+            let (payload, planted) = (entry.payload, self.config.planted);
+            let command = &entry.command;
+            sink(apply_bytes(&mut self.replica, index, term, kind, command, payload, planted)?);
         }
+        Ok(())
     }
-    let committed_terms = terms.iter().copied().filter(|(first, _)| *first <= commit).collect();
-    store.adopt_runs(found.runs.clone(), committed_terms, commit.next());
-    for entry in uncommitted {
-        if let Ok((head, _)) = crate::head::Head::decode(&entry.command) {
-            replica.time_ms = replica.time_ms.max(head.time_ms);
+
+    /// All of the log is read.
+    fn finish(
+        self,
+        found: RecoveredReplica,
+        sink: &mut dyn FnMut(Event<M::Outcome>),
+    ) -> Result<Replica<M>, DriverError> {
+        let Booting { mut replica, commit, terms, uncommitted, broken, .. } = self;
+        let shard = replica.shard;
+        let last = found.runs.last().map_or(Index(0), |run| run.last);
+        let damage = found
+            .damage
+            .map(|damage| Quarantine(format!("its log is damaged: {damage:?}")))
+            .or_else(|| {
+                (commit > last).then(|| {
+                    Quarantine(format!("commit {commit} is known but the log ends at {last}"))
+                })
+            });
+        replica.quarantine = damage.or(broken);
+        if let Some(why) = &replica.quarantine {
+            sink(Event::Quarantined { shard, why: why.clone() });
+            return Ok(replica);
         }
-        let cached = CachedEntry {
-            term: entry.term,
-            kind: entry.kind,
-            command: entry.command,
-            payload: entry.payload,
-        };
-        store.append(entry.index, cached);
+        let mut store = LogStore::new(&found.identity, found.hard_state);
+        let committed_terms = terms.into_iter().filter(|(first, _)| *first <= commit).collect();
+        store.adopt_runs(found.runs, committed_terms, commit.next());
+        for entry in uncommitted {
+            if let Ok((head, _)) = crate::head::Head::decode(&entry.command) {
+                replica.time_ms = replica.time_ms.max(head.time_ms);
+            }
+            let cached = CachedEntry {
+                term: entry.term,
+                kind: entry.kind,
+                command: entry.command,
+                payload: entry.payload,
+            };
+            store.append(entry.index, cached);
+        }
+        let raft_config = raft_config(replica.id, replica.applied);
+        replica.raw = RawNode::new(&raft_config, store, &silent()).map_err(refused(shard))?;
+        replica.hard_state_written = found.hard_state;
+        replica.refresh_role();
+        Ok(replica)
     }
-    Ok(())
 }

@@ -369,7 +369,14 @@ pub(crate) struct ParsedEntry {
     /// From the start of the payload section.
     pub(crate) payload_start: u32,
     pub(crate) payload_bytes: u32,
-    pub(crate) locators: Vec<Locator>,
+    /// As stored: read by those who index batches, skipped by replay.
+    locators: Bytes,
+}
+
+impl ParsedEntry {
+    pub(crate) fn locators(&self) -> impl Iterator<Item = Locator> + '_ {
+        self.locators.chunks_exact(LOCATOR_BYTES).map(get_locator)
+    }
 }
 
 /// The entries of `row`, from the frame's whole commands section. `None` when they are not what
@@ -404,10 +411,7 @@ pub(crate) fn parse_entries(row: &Row, commands: &Bytes) -> Option<Vec<ParsedEnt
             command: commands.slice(command_at..locators_at),
             payload_start,
             payload_bytes,
-            locators: commands[locators_at..next]
-                .chunks_exact(LOCATOR_BYTES)
-                .map(get_locator)
-                .collect(),
+            locators: commands.slice(locators_at..next),
         };
         payload_start = payload_start.checked_add(payload_bytes)?;
         if entry.index != expected || payload_start > payload_end {

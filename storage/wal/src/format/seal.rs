@@ -164,9 +164,9 @@ impl SealIndex {
         payload_section: u64,
         entry: &ParsedEntry,
     ) {
-        for locator in &entry.locators {
+        for locator in entry.locators() {
             let position = payload_section + u64::from(entry.payload_start);
-            self.push_batch(shard, entry.index, position, locator);
+            self.push_batch(shard, entry.index, position, &locator);
         }
     }
 
