@@ -1,9 +1,11 @@
 //! The command line: seeds over threads, twice each, and the planted bugs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::hunt;
 use crate::report;
 
 /// Simulates clusters of three nodes from seeds: faults, crashes, power cuts; nothing that was
@@ -11,9 +13,9 @@ use crate::report;
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-sim")]
 pub(crate) struct Arguments {
-    /// How many seeds, behind those of `seeds.txt`.
-    #[arg(long, default_value_t = 500)]
-    pub(crate) seeds: u64,
+    /// How many seeds, behind those of `seeds.txt`; 500 each, also for a planted bug.
+    #[arg(long)]
+    pub(crate) seeds: Option<u64>,
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     pub(crate) from: u64,
@@ -29,9 +31,18 @@ pub(crate) struct Arguments {
     /// Run each seed once, without looking whether it does the same twice.
     #[arg(long)]
     pub(crate) once: bool,
-    /// Put a bug in and look for it: a name, `all`, or `list`.
+    /// Writes what clients did and saw in the run of `--seed`: a history for `holdfast-checker`.
+    #[arg(long, requires = "seed", value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// Where failed seeds leave their timelines and histories.
+    #[arg(long, value_name = "DIR", default_value = "target/sim")]
+    pub(crate) evidence: PathBuf,
+    /// Put a bug in and look for it: a name, `all`, or `list`. With `--seed`: run that one.
     #[arg(long)]
     pub(crate) planted: Option<String>,
+    /// Look for planted bugs in all seeds from the first, not first in those known to find them.
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
 }
 
 /// Runs what the command line asks for.
@@ -39,8 +50,8 @@ pub(crate) struct Arguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let passed = match (&arguments.planted, arguments.seed) {
-        (Some(name), _) => report::run_planted(name, &arguments),
-        (None, Some(seed)) => report::run_one(seed, &arguments),
+        (Some(name), None) => hunt::run(name, &arguments),
+        (_, Some(seed)) => report::run_one(seed, &arguments),
         (None, None) => report::run_many(&arguments),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }

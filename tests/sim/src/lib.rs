@@ -11,8 +11,11 @@
 //! ones; only disk, clocks and network are simulated. A seed runs twice and must do the same.
 
 mod admin;
+mod client;
 mod clock;
 mod command;
+mod evidence;
+mod hunt;
 mod media;
 mod nemesis;
 mod network;

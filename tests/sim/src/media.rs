@@ -100,16 +100,14 @@ impl Media {
     pub(crate) fn flip(&self, section: Section, rng: &mut SplitMix64) -> Option<Harm> {
         let segment = self.open_segment()?;
         let which = section as usize;
-        let candidates: Vec<(&Frame, u32)> = segment
-            .standing()
-            .into_iter()
-            .filter(|(frame, _)| frame.sections[which] > 0)
-            .collect();
+        let candidates: Vec<(&Frame, u32)> =
+            segment.standing().into_iter().filter(|(frame, _)| frame.sections[which] > 0).collect();
         let (frame, shard) = draw(&candidates, rng)?;
         let before: u64 = frame.sections[..which].iter().sum();
         let at = frame.offset + before + rng.below(frame.sections[which]);
         self.device.flip_bit(&segment.name, at, rng.below(8) as u8);
-        let text = format!("a bit flips: {section:?} of frame {:x} of {}", frame.number, segment.name);
+        let text =
+            format!("a bit flips: {section:?} of frame {:x} of {}", frame.number, segment.name);
         Some(Harm { shard: ShardId(shard), text })
     }
 
@@ -153,8 +151,10 @@ impl Media {
             })
             .collect();
         let (older, frame) = draw(&candidates, rng)?;
-        let text =
-            format!("frame {:x} of {} lies at the end of {}", frame.number, older.name, segment.name);
+        let text = format!(
+            "frame {:x} of {} lies at the end of {}",
+            frame.number, older.name, segment.name
+        );
         let (name, bytes) = (segment.name.clone(), older.bytes_of(frame));
         self.write(&name, end, bytes)?;
         Some(text)

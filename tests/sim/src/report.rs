@@ -1,6 +1,7 @@
 //! Many seeds over a few threads, what came of them, and the summary.
 //!
 //! A seed that panics has failed like one that lost a record: the panic's place is its anomaly.
+//! Of one that failed otherwise, timeline and history are left in files, see `evidence`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,18 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::command::Arguments;
-use crate::planted::{self, BUGS, Bug, Planted};
+use crate::evidence;
+use crate::planted::{self, Planted};
 use crate::seed::{self, Options, SeedResult};
 use crate::states::{OUT_OF_REACH, State, States};
 
 /// Every state must be reached in a run of at least so many seeds; a shorter run only tells.
 const SEEDS_FOR_ALL_STATES: u64 = 500;
-/// Of the planted bugs that the simulation can reach, at least so many must be found.
-const PLANTED_FOUND_MIN: usize = 12;
+/// Seeds where the command line does not say.
+pub(crate) const SEEDS_DEFAULT: u64 = 500;
 /// Timeline rows shown of a failed seed.
 const TIMELINE_ROWS: usize = 60;
-/// Seeds tried for a planted bug where the command line does not say.
-const SEEDS_PER_BUG: u64 = 300;
 /// Failed seeds told in full.
 const FAILURES_TOLD_MAX: usize = 5;
 
@@ -28,17 +28,17 @@ const FAILURES_TOLD_MAX: usize = 5;
 const REGRESSIONS: &str = include_str!("../seeds.txt");
 
 /// How a seed ended.
-enum Outcome {
+pub(crate) enum Outcome {
     Done(Box<SeedResult>),
     Panicked(String),
 }
 
 impl Outcome {
-    fn passed(&self) -> bool {
+    pub(crate) fn passed(&self) -> bool {
         matches!(self, Outcome::Done(result) if result.passed())
     }
 
-    fn detector(&self) -> String {
+    pub(crate) fn detector(&self) -> String {
         match self {
             Outcome::Done(result) => result.detector(),
             Outcome::Panicked(_) => "panic".to_owned(),
@@ -46,7 +46,7 @@ impl Outcome {
     }
 }
 
-fn run(seed: u64, planted: Planted, timeline_rows: usize) -> Outcome {
+pub(crate) fn run(seed: u64, planted: Planted, timeline_rows: usize) -> Outcome {
     let options = Options { planted, keeps_timeline: timeline_rows > 0, timeline_rows };
     match catch_unwind(AssertUnwindSafe(|| seed::run(seed, options))) {
         Ok(result) => Outcome::Done(Box::new(result)),
@@ -80,21 +80,36 @@ fn run_checked(seed: u64, once: bool) -> Outcome {
 /// `--seed`.
 pub(crate) fn run_one(seed: u64, arguments: &Arguments) -> bool {
     let rows = if arguments.trace { usize::MAX } else { TIMELINE_ROWS };
-    let outcome = run(seed, Planted::default(), rows);
+    let planted = match arguments.planted.as_deref().map(planted::find) {
+        None => Planted::default(),
+        Some(Some(bug)) => bug.planted(),
+        Some(None) => {
+            println!("no such bug; `--planted list` shows them");
+            return false;
+        }
+    };
+    let outcome = run(seed, planted, rows);
     match &outcome {
         Outcome::Done(result) => {
             tell_seed(result);
+            if let Some(file) = &arguments.history
+                && let Err(why) = evidence::write_history(file, &result.history)
+            {
+                println!("{why}");
+                return false;
+            }
             if arguments.trace || !result.passed() {
                 println!("{}", result.timeline);
             }
             let same = arguments.once
-                || matches!(run(seed, Planted::default(), rows),
+                || matches!(run(seed, planted, rows),
                     Outcome::Done(again) if again.trace_hash == result.trace_hash);
             if !same {
                 println!("seed {seed} did something else the second time");
             }
             if !result.passed() {
                 tell_failure(result);
+                evidence::leave(arguments, result);
             }
             let passed = result.passed() && same;
             println!("{} passed, {} failed", u8::from(passed), u8::from(!passed));
@@ -180,6 +195,13 @@ impl Totals {
     }
 }
 
+/// Runs a failed seed again, this time for people.
+fn leave_evidence(seed: u64, arguments: &Arguments) {
+    if let Outcome::Done(result) = run(seed, Planted::default(), usize::MAX) {
+        evidence::leave(arguments, &result);
+    }
+}
+
 fn regression_seeds() -> Vec<u64> {
     REGRESSIONS
         .lines()
@@ -194,7 +216,7 @@ pub(crate) fn run_many(arguments: &Arguments) -> bool {
     let started = std::time::Instant::now();
     let mut seeds = regression_seeds();
     let known: BTreeSet<u64> = seeds.iter().copied().collect();
-    let fresh = arguments.from..arguments.from + arguments.seeds;
+    let fresh = arguments.from..arguments.from + arguments.seeds.unwrap_or(SEEDS_DEFAULT);
     seeds.extend(fresh.filter(|seed| !known.contains(seed)));
     let totals = Mutex::new(Totals::default());
     let next = AtomicUsize::new(0);
@@ -209,7 +231,10 @@ pub(crate) fn run_many(arguments: &Arguments) -> bool {
                     totals.add(*seed, &outcome);
                     if !outcome.passed() && totals.failed.len() <= FAILURES_TOLD_MAX {
                         match &outcome {
-                            Outcome::Done(result) => tell_failure(result),
+                            Outcome::Done(result) => {
+                                tell_failure(result);
+                                leave_evidence(*seed, arguments);
+                            }
                             Outcome::Panicked(words) => println!("seed {seed} PANICKED: {words}"),
                         }
                     }
@@ -274,7 +299,7 @@ fn summarise(totals: &Totals, arguments: &Arguments, took: Duration) -> bool {
 }
 
 /// Keeps panics of seeds off the terminal; they are told with their seed.
-fn silence_panics() -> impl Drop {
+pub(crate) fn silence_panics() -> impl Drop {
     type Hook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Sync + Send + 'static>;
     struct Restore(Option<Hook>);
     impl Drop for Restore {
@@ -287,79 +312,4 @@ fn silence_panics() -> impl Drop {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     Restore(Some(before))
-}
-
-/// `--planted`.
-pub(crate) fn run_planted(name: &str, arguments: &Arguments) -> bool {
-    if name == "list" {
-        for bug in BUGS {
-            println!("{}", bug.name);
-        }
-        return true;
-    }
-    let bugs: Vec<&Bug> = if name == "all" {
-        BUGS.iter().collect()
-    } else {
-        let Some(bug) = planted::find(name) else {
-            println!("no bug is called {name}; `--planted list` shows them");
-            return false;
-        };
-        vec![bug]
-    };
-    let seeds =
-        if arguments.seeds == SEEDS_FOR_ALL_STATES { SEEDS_PER_BUG } else { arguments.seeds };
-    let silent = silence_panics();
-    println!("{:<32} {:>6}  detector", "bug", "seed");
-    let (mut found, mut missed) = (0, 0);
-    let count = bugs.len();
-    for bug in bugs {
-        match look_for(bug, seeds, arguments) {
-            Some((seed, detector)) => {
-                found += 1;
-                println!("{:<32} {seed:>6}  {detector}", bug.name);
-            }
-            None => {
-                missed += usize::from(bug.excuse.is_empty());
-                let why = if bug.excuse.is_empty() { "NOT FOUND" } else { bug.excuse };
-                println!("{:<32} {:>6}  not in {seeds} seeds: {why}", bug.name, "-");
-            }
-        }
-    }
-    drop(silent);
-    println!("{found} planted bugs found of {}", count);
-    let enough = if name == "all" { found >= PLANTED_FOUND_MIN } else { found == 1 };
-    println!("{found} passed, {missed} failed");
-    enough && missed == 0
-}
-
-/// The lowest seed that finds a bug.
-fn look_for(bug: &Bug, seeds: u64, arguments: &Arguments) -> Option<(u64, String)> {
-    let found = Mutex::new(None::<(u64, String)>);
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..arguments.jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let offset = next.fetch_add(1, Ordering::Relaxed) as u64;
-                    let seed = arguments.from + offset;
-                    let lowest = |found: &Option<(u64, String)>| {
-                        found.as_ref().is_some_and(|(lowest, _)| *lowest < seed)
-                    };
-                    let is_over =
-                        found.lock().map_or(true, |found| lowest(&found)) || offset >= seeds;
-                    if is_over {
-                        return;
-                    }
-                    let outcome = run(seed, bug.planted(), 0);
-                    if !outcome.passed()
-                        && let Ok(mut found) = found.lock()
-                        && !lowest(&found)
-                    {
-                        *found = Some((seed, outcome.detector()));
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().ok().flatten()
 }

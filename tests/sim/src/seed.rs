@@ -12,9 +12,10 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{Rng, ShardId, SplitMix64};
-use holdfast_checker::{Expectations, Report, check};
+use holdfast_checker::{Event as Told, Expectations, Report, check};
 
 use crate::admin::Admin;
+use crate::client::Client;
 use crate::nemesis::Nemesis;
 use crate::planted::Planted;
 use crate::producer::{Producer, ProducerPlan, Target};
@@ -59,6 +60,8 @@ pub(crate) struct SeedResult {
     pub(crate) states: States,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) timeline: String,
+    /// What clients did and saw, as judged.
+    pub(crate) history: Vec<Told>,
 }
 
 impl SeedResult {
@@ -73,12 +76,6 @@ impl SeedResult {
             self.broken.first().map(|text| text.split(':').next().unwrap_or("").to_owned());
         anomaly.or(broken).unwrap_or_default()
     }
-}
-
-enum Client {
-    Producer(Producer),
-    Reader(Reader),
-    Admin(Admin),
 }
 
 struct Sim {
@@ -125,7 +122,7 @@ impl Sim {
         self.add_clients(&targets);
         self.world.after(100_000_000, Event::Nemesis);
         let within_ns = if self.nemesis.has_small_wal() { FULL_NS_MAX } else { FAULTS_NS_MAX };
-        self.until(within_ns, |sim| sim.producers_done().then_some(()));
+        self.until(within_ns, |sim| sim.work_is_done().then_some(()));
         if self.world.crashes == 0 {
             self.nemesis.crash_once(&mut self.world);
             self.until(CRASH_NS, |_| None::<()>);
@@ -174,11 +171,8 @@ impl Sim {
         }
     }
 
-    fn producers_done(&self) -> bool {
-        self.clients.iter().all(|client| match client {
-            Client::Producer(producer) => producer.is_done(),
-            _ => true,
-        })
+    fn work_is_done(&self) -> bool {
+        self.clients.iter().all(Client::is_done)
     }
 
     /// Goes on until `done` says so; `None` when time is up first.
@@ -196,21 +190,11 @@ impl Sim {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Wake(id) => match &mut self.clients[id] {
-                Client::Producer(producer) => producer.wake(&mut self.world),
-                Client::Reader(reader) => reader.wake(&mut self.world),
-                Client::Admin(admin) => admin.wake(&mut self.world),
-            },
+            Event::Wake(id) => self.clients[id].wake(&mut self.world),
             Event::Answer { ticket, ended } => {
                 let Some((id, node)) = self.world.claim(ticket) else { return };
                 self.operations += 1;
-                match &mut self.clients[id] {
-                    Client::Producer(producer) => {
-                        producer.ended(ticket, node, ended, &mut self.world);
-                    }
-                    Client::Reader(reader) => reader.ended(ticket, node, ended, &mut self.world),
-                    Client::Admin(admin) => admin.ended(ticket, ended, &mut self.world),
-                }
+                self.clients[id].ended(ticket, node, ended, &mut self.world);
             }
             Event::Nemesis => self.nemesis.strike(&mut self.world),
             Event::Mend => self.nemesis.mend(&mut self.world),
@@ -225,11 +209,8 @@ impl Sim {
         self.world.trace.tell(now_ns, None, || "all faults end".to_owned());
         let acked = |sim: &Sim| -> BTreeMap<String, u64> {
             let mut acked = BTreeMap::new();
-            for client in &sim.clients {
-                if let Client::Producer(producer) = client {
-                    *acked.entry(producer.target().name.clone()).or_default() +=
-                        producer.acked_records;
-                }
+            for producer in sim.clients.iter().filter_map(Client::as_producer) {
+                *acked.entry(producer.target().name.clone()).or_default() += producer.acked_records;
             }
             acked
         };
@@ -258,13 +239,11 @@ impl Sim {
                 if now.get(&target.name) <= before.get(&target.name) {
                     let shard = target.shard;
                     let mut seen = self.shard_line(shard);
-                    for client in &self.clients {
-                        if let Client::Producer(producer) = client
-                            && producer.target().name == target.name
-                        {
-                            seen += "; ";
-                            seen += &producer.line(&self.world);
-                        }
+                    let of_target = |producer: &&Producer| producer.target().name == target.name;
+                    let producers = self.clients.iter().filter_map(Client::as_producer);
+                    for producer in producers.filter(of_target) {
+                        seen += "; ";
+                        seen += &producer.line(&self.world);
                     }
                     self.world.broken.push(format!(
                         "not-writable: {} takes no write {} s after all faults ended; {seen}",
@@ -275,13 +254,9 @@ impl Sim {
             }
         }
         for client in &mut self.clients {
-            match client {
-                Client::Producer(producer) => producer.end(),
-                Client::Reader(reader) => reader.end(),
-                Client::Admin(admin) => admin.end(),
-            }
+            client.end();
         }
-        self.until(WRITABLE_WITHIN_NS, |sim| sim.producers_done().then_some(()));
+        self.until(WRITABLE_WITHIN_NS, |sim| sim.work_is_done().then_some(()));
     }
 
     fn shard_line(&self, shard: ShardId) -> String {
@@ -368,7 +343,7 @@ impl Sim {
         let operations = self.operations;
         let mut faults = self.nemesis.counts().clone();
         self.world.collect_counts(&mut faults);
-        let World { trace, states, broken, crashes, now_ns, .. } = self.world;
+        let World { trace, states, broken, crashes, now_ns, history, .. } = self.world;
         SeedResult {
             seed,
             trace_hash: trace.hash(),
@@ -381,6 +356,7 @@ impl Sim {
             states,
             faults,
             timeline: trace.timeline(options.timeline_rows),
+            history,
         }
     }
 }
