@@ -66,3 +66,26 @@ impl Target for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_protocol::SUPPORTED;
+
+    use super::*;
+
+    #[test]
+    fn the_corpus_holds_an_accepted_request_of_every_api_and_version() {
+        let corpus = Guard.corpus();
+        for row in SUPPORTED {
+            for version in row.accepted_min..=row.max {
+                let head = [row.api.key().to_be_bytes(), version.to_be_bytes()].concat();
+                let accepted = corpus
+                    .iter()
+                    .filter(|input| input.starts_with(&head))
+                    .filter(|input| matches!(Guard.run(input), Verdict::Accepted))
+                    .count();
+                assert!(accepted >= 3, "{:?} v{version}: {accepted}", row.api);
+            }
+        }
+    }
+}
