@@ -2,7 +2,7 @@
 //!
 //! Names, types, defaults and rules are those of Kafka 4.3.1, the sentences are our own.
 
-use super::table::Effect::{self, Shown, TopicDefault, Used};
+use super::table::Effect::{self, Later, Shown, TopicDefault, Used};
 use super::table::ValidValues::{
     Any, Boolean, Fraction, Integer, IntegerOrMinusOne, Number, OneOf, SomeOf,
 };
@@ -100,7 +100,7 @@ settings! {
         "Whether the file of a segment is made at its full length.";
     "log.retention.bytes": Long = Some("-1"), ANY_LONG, ClusterWide, TopicDefault,
         "How many bytes of a partition are kept before its oldest records are deleted; -1 is without bound.";
-    "log.retention.check.interval.ms": Long = Some("300000"), Integer(1, I64), ReadOnly, Used,
+    "log.retention.check.interval.ms": Long = Some("300000"), Integer(1, I64), ReadOnly, Later,
         "How often partitions are looked over for records to delete.";
     "log.retention.hours": Int = Some("168"), ANY_INT, ReadOnly, STATIC_TOPIC_DEFAULT,
         from ["log.retention.hours"],

@@ -228,6 +228,9 @@ pub(crate) fn check_together(
         let inherited = inherited_default(image, setting);
         configs.get(name).map(String::as_str).or(inherited)?.parse().ok()
     };
+    if table == Table::Group {
+        check_group_bounds(configs)?;
+    }
     let ordered: &[(&str, &str)] = match table {
         Table::Topic => &[("min.compaction.lag.ms", "max.compaction.lag.ms")],
         Table::Broker => {
@@ -256,7 +259,7 @@ pub(crate) fn check_together(
             ));
         }
     }
-    if table == Table::Group { check_group_bounds(configs) } else { Ok(()) }
+    Ok(())
 }
 
 /// Group settings, and the settings of nodes between which they must lie.

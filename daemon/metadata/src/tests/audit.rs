@@ -22,12 +22,24 @@ fn every_administrative_command_has_one_record_with_who_what_and_outcome() {
         (5, 5, Operation::CreateTopic, "Topic:late", true),
         (6, 5, Operation::CreateTopic, "Topic:late", false),
         (7, 5, Operation::RegisterNode, "Node:2", true),
+        (8, 6, Operation::CreatePartitions, "Topic:late", true),
+        (9, 7, Operation::AlterConfigs, "Topic:late", true),
+        (10, 8, Operation::AlterConfigs, "Node:*", true),
+        (11, 9, Operation::AlterConfigs, "Node:2", true),
+        (12, 10, Operation::AlterConfigs, "Group:readers", true),
     ];
     assert_eq!(told, expected);
     let record = leader.metadata.audit().nth(1).unwrap();
     assert_eq!(record.origin, origin());
     assert_eq!((record.term, record.time_ms), (Term(3), 1_002));
     assert!(record.detail.contains("partitions=4"), "{record}");
+    let detail = |number: usize| &leader.metadata.audit().nth(number - 1).unwrap().detail;
+    assert!(detail(1).contains("coordinator.slots=50"), "{}", detail(1));
+    assert!(detail(8).contains("partitions=3 added=2"), "{}", detail(8));
+    let asked = "Set retention.ms=\"60000\" Append cleanup.policy=\"compact\"";
+    assert!(detail(9).ends_with(asked), "{}", detail(9));
+    assert!(detail(10).ends_with("Delete log.roll.ms"), "{}", detail(10));
+    assert_eq!(detail(11), "Set ssl.key.password=\"[hidden]\"");
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Claims about shard 0, by subject. A `Leader` decides and applies in one step, as one replica.
 
+mod alter;
 mod apply;
 mod audit;
 mod bytes;
 mod decide;
+mod describe;
+mod grow;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -102,9 +106,71 @@ impl Leader {
         Ok(plan)
     }
 
+    /// Decides without applying.
+    pub(crate) fn decide_growth(
+        &mut self,
+        name: &str,
+        total: i32,
+        builder: &mut CommandBuilder,
+    ) -> Result<GrowPlan, Refusal> {
+        let grow = GrowTopic { name: name.to_owned(), total, assignment: Vec::new() };
+        propose_create_partitions(&mut self.decider, &self.metadata, &grow, origin(), builder)
+    }
+
+    pub(crate) fn grow(&mut self, name: &str, total: i32) -> Result<GrowPlan, Refusal> {
+        let mut builder = CommandBuilder::new();
+        let plan = self.decide_growth(name, total, &mut builder)?;
+        let applied = self.apply(builder.finish());
+        assert!(matches!(applied.outcomes[..], [CommandOutcome::TopicGrown(_)]), "{applied:?}");
+        Ok(plan)
+    }
+
+    /// Decides without applying.
+    pub(crate) fn decide_alteration(
+        &mut self,
+        plan: &AlterPlan,
+        builder: &mut CommandBuilder,
+    ) -> Result<AlterDecision, Refusal> {
+        propose_alter_configs(&mut self.decider, &self.metadata, plan, origin(), builder)
+    }
+
+    pub(crate) fn alter(&mut self, plan: &AlterPlan) -> Result<AlterDecision, Refusal> {
+        let mut builder = CommandBuilder::new();
+        let decision = self.decide_alteration(plan, &mut builder)?;
+        let applied = self.apply(builder.finish());
+        assert!(matches!(applied.outcomes[..], [CommandOutcome::ConfigsSet { .. }]), "{applied:?}");
+        Ok(decision)
+    }
+
     pub(crate) fn reason(&mut self, topic: &NewTopic) -> Reason {
         self.create(topic).expect_err("must be refused").reason
     }
+}
+
+pub(crate) fn alteration(
+    resource: ResourceRef,
+    changes: &[(&str, ConfigOperation, Option<&str>)],
+) -> AlterPlan {
+    let owned = |(name, operation, value): &(&str, ConfigOperation, Option<&str>)| {
+        ((*name).to_owned(), *operation, value.map(str::to_owned))
+    };
+    AlterPlan { resource, changes: changes.iter().map(owned).collect(), replace_all: false }
+}
+
+pub(crate) fn of_topic(name: &str) -> ResourceRef {
+    ResourceRef::Topic(name.to_owned())
+}
+
+pub(crate) fn every_broker() -> ResourceRef {
+    ResourceRef::Other(ConfigResource::EveryBroker)
+}
+
+pub(crate) fn of_broker(node: u32) -> ResourceRef {
+    ResourceRef::Other(ConfigResource::Broker(NodeId(node)))
+}
+
+pub(crate) fn of_group(group: &str) -> ResourceRef {
+    ResourceRef::Other(ConfigResource::Group(group.to_owned()))
 }
 
 pub(crate) fn replay(log: &[(EntryFacts, Vec<u8>)]) -> Metadata {
@@ -142,5 +208,18 @@ pub(crate) fn eventful() -> Leader {
         ]
     ));
     assert_eq!(leader.metadata.applied(), Index(5));
+    leader.decider.reset();
+    use ConfigOperation::{Append, Delete, Set};
+    leader.grow("late", 3).unwrap();
+    let changes =
+        [("retention.ms", Set, Some("60000")), ("cleanup.policy", Append, Some("compact"))];
+    leader.alter(&alteration(of_topic("late"), &changes)).unwrap();
+    let every = [("log.retention.bytes", Set, Some("1000")), ("log.roll.ms", Delete, None)];
+    leader.alter(&alteration(every_broker(), &every)).unwrap();
+    let of_one = [("ssl.key.password", Set, Some("secret"))];
+    leader.alter(&alteration(of_broker(2), &of_one)).unwrap();
+    let of_readers = [("consumer.session.timeout.ms", Set, Some("50000"))];
+    leader.alter(&alteration(of_group("readers"), &of_readers)).unwrap();
+    assert_eq!(leader.metadata.applied(), Index(10));
     leader
 }
