@@ -1,14 +1,16 @@
 //! The broker of a node: what all requests share.
 
 use crate::cold::ColdReader;
+use crate::fetch_session::{self, Ending, FetchSessions, Fetching, Outcome};
 use crate::init_producer_id::ProducerIds;
 use crate::lane_client::LaneClient;
 use crate::leadership::merge;
 use crate::settings::Settings;
-use holdfast_base::{Clock, NodeId};
+use holdfast_base::{Clock, NodeId, SplitMix64};
 use holdfast_lane::{Leaders, Published};
 use holdfast_metadata::Image;
-use std::sync::{Arc, PoisonError, RwLock};
+use holdfast_protocol::errors::FetchSessionError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 /// What a broker is made of.
@@ -35,6 +37,10 @@ pub struct Broker {
     /// Bounds reads from the device, see [`Settings::cold_reads_at_once`].
     pub(crate) cold_permits: Arc<Semaphore>,
     pub(crate) producer_ids: ProducerIds,
+    /// Held for a moment before and after a fetch, never while one waits.
+    fetch_sessions: Mutex<FetchSessions>,
+    /// Draws ids of sessions.
+    session_rng: Mutex<SplitMix64>,
     /// Replaced whole; readers take a reference and let go of the lock at once.
     view: RwLock<View>,
 }
@@ -50,6 +56,8 @@ impl Broker {
     /// A broker with an empty picture; see [`Broker::publish`].
     #[must_use]
     pub fn new(parts: BrokerParts) -> Broker {
+        let now = parts.clock.now();
+        let seed = now.boottime_ns ^ now.wall_ms.cast_unsigned().rotate_left(32);
         Broker {
             node: parts.node,
             lane: parts.lane,
@@ -58,6 +66,8 @@ impl Broker {
             cold_permits: Arc::new(Semaphore::new(parts.settings.cold_reads_at_once)),
             settings: parts.settings,
             producer_ids: ProducerIds::default(),
+            fetch_sessions: Mutex::new(FetchSessions::new(fetch_session::SLOTS_DEFAULT)),
+            session_rng: Mutex::new(SplitMix64::new(seed)),
             view: RwLock::default(),
         }
     }
@@ -72,5 +82,24 @@ impl Broker {
     /// The present picture.
     pub(crate) fn view(&self) -> View {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For what is measured in minutes and must not jump.
+    pub(crate) fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.now().boottime_ns / 1_000_000).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn fetch_sessions(&self) -> MutexGuard<'_, FetchSessions> {
+        self.fetch_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`FetchSessions::end`].
+    pub(crate) fn end_fetch(
+        &self,
+        fetching: &Fetching,
+        outcomes: &[Outcome],
+    ) -> Result<Ending, FetchSessionError> {
+        let mut rng = self.session_rng.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fetch_sessions().end(self.now_ms(), &mut *rng, fetching, outcomes)
     }
 }

@@ -7,7 +7,9 @@ use crate::context::{Context, Endpoint};
 use crate::lane_client::{LaneClient, PendingAnswer};
 use crate::settings::Settings;
 use bytes::Bytes;
-use holdfast_base::{Clock, ClusterId, NodeId, Now, ReplicaId, ShardId, Term, TopicId};
+use holdfast_base::{
+    Clock, ClusterId, CoordinatorSlot, NodeId, Now, ReplicaId, ShardId, Term, TopicId,
+};
 use holdfast_batch::{BatchBuilder, Codec, RecordDraft};
 use holdfast_lane::{Answer, Leader, Leaders, Published, Request};
 use holdfast_metadata::{Image, Placement, ShardPlacement, Topic};
@@ -130,7 +132,7 @@ fn compacted() -> Topic {
     topic
 }
 
-/// A picture in which node 1 leads shard 1 in term 7.
+/// A picture in which node 1 leads shard 1, with every slot, in term 7.
 pub(crate) fn published(topics: &[Topic]) -> Published {
     let placement =
         ShardPlacement { replication_factor: 1, replicas: vec![(ReplicaId(2), NodeId(1))] };
@@ -142,6 +144,10 @@ pub(crate) fn published(topics: &[Topic]) -> Published {
         shards: Arc::new(BTreeMap::from([(ShardId(1), placement)])),
         topics_by_name: Arc::new(by_name.collect()),
         topics_by_id: Arc::new(by_id.collect()),
+        coordinator_slots: Arc::new(vec![
+            Placement { shard: ShardId(1), generation: 0 };
+            usize::from(CoordinatorSlot::COUNT)
+        ]),
         ..Image::default()
     };
     let leaders = Leaders::from([(ShardId(1), Leader { node: NodeId(1), term: Term(7) })]);

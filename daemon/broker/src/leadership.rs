@@ -4,8 +4,9 @@
 //! recover from a leader of -1 seen in the middle of an election (librdkafka#5430), and a client
 //! that asks the wrong node is told so by that node.
 
-use holdfast_base::{NodeId, Term};
-use holdfast_lane::Leaders;
+use crate::broker::View;
+use holdfast_base::{NodeId, PartitionKey, Term};
+use holdfast_lane::{Leaders, Refusal};
 use holdfast_metadata::{Image, Topic};
 
 /// Adds what is newer. A shard that `newer` does not name keeps its last leader; terms of a row
@@ -40,6 +41,23 @@ pub(crate) fn leader_of(
         Some(leader) => Some(PartitionLeader { node: leader.node, epoch: epoch_of(leader.term) }),
         None => placement.nodes().next().map(|node| PartitionLeader { node, epoch: -1 }),
     }
+}
+
+/// Where a client that asked the wrong node should go (KIP-951): as the lane that refused it says,
+/// else as this node has heard. Never this node on hearsay: its lane has just said no.
+pub(crate) fn current_leader(
+    this_node: NodeId,
+    view: &View,
+    refusal: &Refusal,
+    partition: PartitionKey,
+) -> Option<PartitionLeader> {
+    if let Some(hint) = refusal.leader {
+        let epoch = hint.leader_epoch.max(epoch_of(hint.term));
+        return Some(PartitionLeader { node: hint.node, epoch });
+    }
+    let topic = view.image.topic_by_id(partition.topic)?;
+    let leader = leader_of(&view.image, &view.leaders, topic, partition.partition)?;
+    (leader.epoch >= 0 && leader.node != this_node).then_some(leader)
 }
 
 /// Terms grow by one per election, so 2^31 of them are out of reach.

@@ -11,7 +11,7 @@
 
 use crate::broker::{Broker, View};
 use crate::context::Context;
-use crate::leadership::{epoch_of, wire_node};
+use crate::leadership::{current_leader, wire_node};
 use crate::metadata::endpoint_of;
 use bytes::Bytes;
 use holdfast_base::{PartitionKey, TopicId};
@@ -153,7 +153,8 @@ fn refuse_or_collect(
             };
             partitions.push(Slot { index, part });
         }
-        let id = TopicId(*data.topic_id.as_bytes());
+        let asked_id = TopicId(*data.topic_id.as_bytes());
+        let id = topic.map_or(asked_id, |topic| topic.id);
         topics.push(TopicSlot { name: data.name, id, partitions });
     }
     topics
@@ -274,17 +275,24 @@ fn refused_by_lane(refusal: &Refusal, version: i16) -> Failure {
             (E::KafkaStorageError, "the partition's replica on this node cannot be used")
         }
     };
-    let mut failure = Failure::new(error, message);
-    if error == E::NotLeaderOrFollower
-        && let Some(hint) = refusal.leader
-    {
-        failure.leader = Some(
-            LeaderIdAndEpoch::default()
-                .with_leader_id(wire_node(hint.node).into())
-                .with_leader_epoch(hint.leader_epoch.max(epoch_of(hint.term))),
-        );
+    Failure::new(error, message)
+}
+
+/// The current leader, if it is known and the client should go there.
+fn leader_in(
+    broker: &Broker,
+    view: &View,
+    refusal: &Refusal,
+    topic: &TopicSlot,
+    partition: i32,
+) -> Option<LeaderIdAndEpoch> {
+    if !matches!(refusal.reason, Reason::NotLeader | Reason::FencedEpoch | Reason::UnknownEpoch) {
+        return None;
     }
-    failure
+    let partition = PartitionKey { topic: topic.id, partition };
+    let leader = current_leader(broker.node, view, refusal, partition)?;
+    let response = LeaderIdAndEpoch::default().with_leader_epoch(leader.epoch);
+    Some(response.with_leader_id(wire_node(leader.node).into()))
 }
 
 fn write_answer(
@@ -306,7 +314,10 @@ fn write_answer(
                 Part::Asked(at) => match stored.get(*at) {
                     Some(Ok(appended)) => Ok(appended),
                     Some(Err(refusal)) => {
-                        lost = refused_by_lane(refusal, version);
+                        lost = Failure {
+                            leader: leader_in(broker, &view, refusal, topic, slot.index),
+                            ..refused_by_lane(refusal, version)
+                        };
                         Err(&lost)
                     }
                     None => {

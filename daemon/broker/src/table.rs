@@ -3,7 +3,7 @@
 //! | key | API | order |
 //! | --- | --- | --- |
 //! | 0 | Produce | pipelined: submitted on arrival, answered in order |
-//! | 1 2 3 18 19 20 21 22 | the rest | alone: begins when all before it on the connection are answered |
+//! | all others | | alone: begins when all before it on the connection are answered. JoinGroup and SyncGroup wait in the lane as a long Fetch does |
 //!
 //! A header that is not ours, a body that lies about a length, or a version outside the table ends
 //! the connection with one line in the log, as Kafka does; only ApiVersions has an answer to an
@@ -14,8 +14,11 @@ use crate::broker::Broker;
 use crate::context::Context;
 use crate::produce::Finish;
 use crate::{
-    api_versions, create_topics, delete_records, delete_topics, fetch, init_producer_id,
-    list_offsets, metadata, produce,
+    alter_configs, api_versions, create_partitions, create_topics, delete_groups, delete_records,
+    delete_topics, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_quorum, describe_topic_partitions, fetch, find_coordinator, heartbeat,
+    init_producer_id, join_group, leave_group, list_groups, list_offsets, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
 };
 use bytes::Bytes;
 use holdfast_protocol::{
@@ -117,34 +120,86 @@ impl Broker {
                 let answer = init_producer_id::handle(broker, request);
                 later(header, answer, Response::InitProducerId)
             }
-            Request::OffsetCommit(_) => not_served(header),
-            Request::OffsetFetch(_) => not_served(header),
-            Request::FindCoordinator(_) => not_served(header),
-            Request::JoinGroup(_) => not_served(header),
-            Request::Heartbeat(_) => not_served(header),
-            Request::LeaveGroup(_) => not_served(header),
-            Request::SyncGroup(_) => not_served(header),
-            Request::DescribeGroups(_) => not_served(header),
-            Request::ListGroups(_) => not_served(header),
-            Request::OffsetForLeaderEpoch(_) => not_served(header),
-            Request::DescribeConfigs(_) => not_served(header),
-            Request::AlterConfigs(_) => not_served(header),
-            Request::DescribeLogDirs(_) => not_served(header),
-            Request::CreatePartitions(_) => not_served(header),
-            Request::DeleteGroups(_) => not_served(header),
-            Request::IncrementalAlterConfigs(_) => not_served(header),
-            Request::OffsetDelete(_) => not_served(header),
-            Request::DescribeQuorum(_) => not_served(header),
-            Request::DescribeCluster(_) => not_served(header),
-            Request::DescribeTopicPartitions(_) => not_served(header),
+            Request::OffsetCommit(request) => {
+                later(header, offset_commit::handle(broker, request), Response::OffsetCommit)
+            }
+            Request::OffsetFetch(request) => {
+                let answer = offset_fetch::handle(broker, request, version);
+                later(header, answer, Response::OffsetFetch)
+            }
+            Request::FindCoordinator(request) => {
+                let answer = find_coordinator::handle(&broker, &context, &request, version);
+                let answer = Response::FindCoordinator(answer);
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::JoinGroup(request) => {
+                let answer = join_group::handle(broker, context, client_id(), request, version);
+                later(header, answer, Response::JoinGroup)
+            }
+            Request::Heartbeat(request) => {
+                later(header, heartbeat::handle(broker, request), Response::Heartbeat)
+            }
+            Request::LeaveGroup(request) => {
+                let answer = leave_group::handle(broker, request, version);
+                later(header, answer, Response::LeaveGroup)
+            }
+            Request::SyncGroup(request) => {
+                later(header, sync_group::handle(broker, request, version), Response::SyncGroup)
+            }
+            Request::DescribeGroups(request) => {
+                let answer = describe_groups::handle(broker, request, version);
+                later(header, answer, Response::DescribeGroups)
+            }
+            Request::ListGroups(request) => {
+                later(header, list_groups::handle(broker, request, version), Response::ListGroups)
+            }
+            Request::OffsetForLeaderEpoch(request) => {
+                let answer = offset_for_leader_epoch::handle(broker, request);
+                later(header, answer, Response::OffsetForLeaderEpoch)
+            }
+            Request::DescribeConfigs(request) => {
+                let answer = describe_configs::handle(&broker, &request, version);
+                let answer = Response::DescribeConfigs(answer);
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::AlterConfigs(request) => {
+                let answer = alter_configs::replace(broker, context, client_id(), request);
+                later(header, answer, Response::AlterConfigs)
+            }
+            Request::DescribeLogDirs(request) => {
+                let answer = describe_log_dirs::handle(broker, request, version);
+                later(header, answer, Response::DescribeLogDirs)
+            }
+            Request::CreatePartitions(request) => {
+                let answer = create_partitions::handle(broker, context, client_id(), request);
+                later(header, answer, Response::CreatePartitions)
+            }
+            Request::DeleteGroups(request) => {
+                later(header, delete_groups::handle(broker, request), Response::DeleteGroups)
+            }
+            Request::IncrementalAlterConfigs(request) => {
+                let answer = alter_configs::change(broker, context, client_id(), request);
+                later(header, answer, Response::IncrementalAlterConfigs)
+            }
+            Request::OffsetDelete(request) => {
+                later(header, offset_delete::handle(broker, request), Response::OffsetDelete)
+            }
+            Request::DescribeQuorum(request) => {
+                let answer = describe_quorum::handle(broker, request, version);
+                later(header, answer, Response::DescribeQuorum)
+            }
+            Request::DescribeCluster(request) => {
+                let answer = describe_cluster::handle(&broker, &context, &request, version);
+                let answer = Response::DescribeCluster(answer);
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::DescribeTopicPartitions(request) => {
+                let answer = describe_topic_partitions::handle(&broker, &request);
+                let answer = Response::DescribeTopicPartitions(answer);
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
         }
     }
-}
-
-/// What is decoded but not advertised yet (`not_served` in the protocol's table): a client that
-/// asks nevertheless has not read our table.
-fn not_served(header: &RequestHeader) -> ReplyFuture {
-    Reply::Close(format!("{:?} is not served by this build", header.api)).now()
 }
 
 /// Waits for an answer and writes it down.
