@@ -29,7 +29,7 @@ pub(crate) struct Timer {
 }
 
 /// What is due.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Due {
     /// The join phase ends with whoever has joined.
     Join,
