@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use holdfast_base::{ClusterId, NodeId, ReplicaId, ShardId};
-use holdfast_coordinator::GroupSettings;
-use holdfast_metadata::{Genesis, Listener, Node, ShardPlacement};
+use holdfast_metadata::{Genesis, Listener, Node, NodeFacts, ShardPlacement};
 use holdfast_wal::{Identity, WalConfig};
 
 /// Payload bytes kept in memory by default.
 pub const TAIL_CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 /// The same under `--dev`.
 pub const TAIL_CACHE_BYTES_DEV: u64 = 64 << 20;
-/// `offsets.retention.minutes` by default: seven days, as in Kafka.
-pub const OFFSETS_RETENTION_MINUTES_DEFAULT: u32 = 7 * 24 * 60;
 /// Retention and producer expiry are looked at this often; an idle topic with a short
 /// `retention.ms` becomes empty within this time.
 pub const HOUSEKEEPING_NS: u64 = 5_000_000_000;
@@ -30,10 +27,9 @@ pub struct LaneConfig {
     pub listeners: Vec<Listener>,
     /// Payload bytes kept in memory.
     pub tail_cache_bytes: u64,
-    /// How consumer groups behave.
-    pub groups: GroupSettings,
-    /// `offsets.retention.minutes`: how long a group without members keeps its offsets.
-    pub offsets_retention_minutes: u32,
+    /// What the node's own configuration says, under Kafka's names: holds where nothing was set
+    /// while nodes run.
+    pub facts: NodeFacts,
     /// Spreads elections and draws topic ids. Must be unpredictable outside simulation.
     pub seed: u64,
     /// Bugs put in on purpose, to test the tests.
@@ -41,10 +37,6 @@ pub struct LaneConfig {
 }
 
 impl LaneConfig {
-    pub(crate) fn offsets_retention_ns(&self) -> u64 {
-        u64::from(self.offsets_retention_minutes) * 60_000_000_000
-    }
-
     /// Commands and payload of one entry. An eighth of what the WAL takes is left for the locators
     /// of its batches, which the WAL writes beside it.
     #[must_use]

@@ -21,7 +21,7 @@ use holdfast_base::{Index, Now, PartitionKey, ShardId, SplitMix64, Term, TopicId
 use holdfast_consensus::{Driver, DriverConfig, DriverError, Event, PeerMessage};
 use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
-use holdfast_metadata::Image;
+use holdfast_metadata::{BrokerSettings, Image};
 use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError};
 
 use crate::batch_index::BatchIndex;
@@ -108,6 +108,8 @@ pub struct Lane<D: Disk> {
     batches: BTreeMap<PartitionKey, BatchIndex>,
     files: BTreeMap<SegmentNumber, Arc<str>>,
     image: Arc<Image>,
+    /// Of this node, as of `image`.
+    settings: BrokerSettings,
     /// Topics whose deletion this node has applied. An image that does not show a topic proves
     /// nothing: it may be older than the topic, while a data shard is up to date.
     deleted_topics: BTreeSet<TopicId>,
@@ -170,6 +172,7 @@ impl<D: Disk> Lane<D> {
         )?;
         let image =
             metadata_shard(&driver).map(holdfast_metadata::Metadata::image).unwrap_or_default();
+        let settings = BrokerSettings::of(&image, &config.facts);
         Ok(Lane {
             rng: SplitMix64::new(config.seed),
             driver,
@@ -183,6 +186,7 @@ impl<D: Disk> Lane<D> {
             batches: replayed.batches,
             files: BTreeMap::new(),
             image,
+            settings,
             deleted_topics: replayed.deleted_topics,
             leaders: Leaders::new(),
             publish: true,

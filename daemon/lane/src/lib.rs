@@ -12,15 +12,15 @@ mod request;
 mod topic_config;
 
 pub use config::{
-    Founding, HOUSEKEEPING_NS, LaneConfig, OFFSETS_RETENTION_MINUTES_DEFAULT, PlantedBugs,
-    TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
+    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
+    TAIL_CACHE_BYTES_DEV,
 };
 pub use holdfast_coordinator::{
-    Description, GroupAnswer, GroupCall, GroupError, GroupSettings, GroupState, Heartbeat, Join,
-    Joined, JoinedMember, Leave, LeavingMember, Listed, MemberDescription, Sync, Synced,
+    Description, GroupAnswer, GroupCall, GroupError, GroupState, Heartbeat, Join, Joined,
+    JoinedMember, Leave, LeavingMember, Listed, MemberDescription, Sync, Synced,
 };
 pub use holdfast_log::{EpochEnd, NewOffset, OffsetRow};
-pub use holdfast_metadata::ConfigResource;
+pub use holdfast_metadata::{ConfigResource, NodeFacts};
 pub use lane::{Lane, LaneStatus, Probes};
 pub use published::{Leader, Leaders, Published};
 pub use request::{

@@ -2,11 +2,11 @@
 
 use holdfast_batch::TimestampType;
 use holdfast_log::{CleanupPolicy, PartitionConfig};
-use holdfast_metadata::{Topic, TopicSettings};
+use holdfast_metadata::{Image, Topic, TopicSettings};
 
 /// What the data shard needs of a topic's configuration; the rest is the broker's.
-pub(crate) fn partition_config(topic: &Topic) -> PartitionConfig {
-    let settings = TopicSettings::of(topic);
+pub(crate) fn partition_config(image: &Image, topic: &Topic) -> PartitionConfig {
+    let settings = TopicSettings::of_topic(image, topic);
     let timestamp_type = if settings.log_append_time {
         TimestampType::LogAppendTime
     } else {

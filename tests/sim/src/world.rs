@@ -21,7 +21,7 @@ use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, GroupSettings, Lane, LaneConfig, OFFSETS_RETENTION_MINUTES_DEFAULT, Outcome,
+    Answer, Founding, Lane, LaneConfig, NodeFacts, Outcome,
     Reason, Refusal, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
@@ -141,8 +141,7 @@ impl World {
                     founding: founding.clone(),
                     listeners: Vec::new(),
                     tail_cache_bytes: sizes.tail_cache_bytes,
-                    groups: GroupSettings::default(),
-                    offsets_retention_minutes: OFFSETS_RETENTION_MINUTES_DEFAULT,
+                    facts: NodeFacts { node, ..NodeFacts::default() },
                     seed: 0,
                     planted: planted.lane,
                 };

@@ -16,33 +16,25 @@
 
 use std::collections::VecDeque;
 
-/// `producer.id.expiration.ms`, Kafka's default of one day.
-pub(super) const PRODUCER_EXPIRATION_NS: u64 = 86_400 * 1_000_000_000;
-/// Marks are this far apart: 144 of them a day, and what expires goes at most so much late. Kafka's
-/// `offsets.retention.check.interval.ms`, too.
-pub(super) const MARK_EVERY_NS: u64 = 600 * 1_000_000_000;
-const _: () = assert!(MARK_EVERY_NS < PRODUCER_EXPIRATION_NS);
+/// Marks are this far apart: 144 of them a day, and what expires goes at most so much late.
+const MARK_EVERY_NS: u64 = 600 * 1_000_000_000;
 
 /// Entry times seen in one reign. Invariant: both columns never fall.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ExpiryMarks {
-    period_ns: u64,
     marks: VecDeque<(u64, i64)>,
 }
 
 impl ExpiryMarks {
-    pub(super) fn new(period_ns: u64) -> Self {
-        ExpiryMarks { period_ns, marks: VecDeque::new() }
-    }
-
     /// Notes the entry time at a moment; answers the entry time before which something must have
-    /// been seen last to be forgotten, once that can be known.
-    pub(super) fn note(&mut self, boottime_ns: u64, time_ms: i64) -> Option<i64> {
+    /// been seen last to be forgotten after `period_ms`, once that can be known. Never, when that
+    /// is negative.
+    pub(super) fn note(&mut self, boottime_ns: u64, time_ms: i64, period_ms: i64) -> Option<i64> {
         let due = |(at_ns, _): &(u64, i64)| boottime_ns.saturating_sub(*at_ns) >= MARK_EVERY_NS;
         if self.marks.back().is_none_or(due) {
             self.marks.push_back((boottime_ns, time_ms));
         }
-        let period_ns = self.period_ns;
+        let period_ns = u64::try_from(period_ms).ok()?.saturating_mul(1_000_000);
         let is_old = |mark: &(u64, i64)| boottime_ns.saturating_sub(mark.0) >= period_ns;
         while self.marks.get(1).is_some_and(is_old) {
             self.marks.pop_front();
@@ -57,13 +49,14 @@ mod tests {
 
     #[test]
     fn only_time_that_has_passed_lets_a_producer_go() {
-        let mut marks = ExpiryMarks::new(PRODUCER_EXPIRATION_NS);
-        assert_eq!(marks.note(0, 1_000), None);
+        let (day_ms, day_ns) = (86_400_000, 86_400_000_000_000);
+        let mut marks = ExpiryMarks::default();
+        let mut note = |boottime_ns, time_ms| marks.note(boottime_ns, time_ms, day_ms);
+        assert_eq!(note(0, 1_000), None);
         let ten_years_ms = 315_360_000_000;
-        assert_eq!(marks.note(MARK_EVERY_NS, ten_years_ms), None, "the wall jumped");
-        assert_eq!(marks.note(PRODUCER_EXPIRATION_NS - 1, ten_years_ms), None);
-        assert_eq!(marks.note(PRODUCER_EXPIRATION_NS, ten_years_ms), Some(1_000));
-        let later_ns = PRODUCER_EXPIRATION_NS + MARK_EVERY_NS;
-        assert_eq!(marks.note(later_ns, ten_years_ms), Some(ten_years_ms));
+        assert_eq!(note(MARK_EVERY_NS, ten_years_ms), None, "the wall jumped");
+        assert_eq!(note(day_ns - 1, ten_years_ms), None);
+        assert_eq!(note(day_ns, ten_years_ms), Some(1_000));
+        assert_eq!(note(day_ns + MARK_EVERY_NS, ten_years_ms), Some(ten_years_ms));
     }
 }

@@ -19,10 +19,12 @@ use std::collections::VecDeque;
 
 use holdfast_base::{CoordinatorSlot, Now, ShardId};
 use holdfast_coordinator::{
-    Caller, Description, Effect, GroupAnswer, GroupCall, GroupError, GroupState, Listed, WriteId,
+    Caller, Description, Effect, GroupAnswer, GroupCall, GroupError, GroupSettings, GroupState,
+    Listed, WriteId,
 };
 use holdfast_io::Disk;
 use holdfast_log::{Decider, EntryBuilder, Group, GroupRecord, Proposal, Refused};
+use holdfast_metadata::BrokerSettings;
 use holdfast_wal::Admission;
 
 use super::Lane;
@@ -328,6 +330,16 @@ pub(super) struct GroupCommand {
     pub(super) bytes: u64,
     /// `Reserve` for what frees space.
     pub(super) class: Admission,
+}
+
+/// What an operator set about groups.
+pub(super) fn group_settings(settings: &BrokerSettings) -> GroupSettings {
+    GroupSettings {
+        initial_rebalance_delay_ms: settings.group_initial_rebalance_delay_ms,
+        min_session_timeout_ms: settings.group_session_timeout_ms_min,
+        max_session_timeout_ms: settings.group_session_timeout_ms_max,
+        max_size: settings.group_members_max,
+    }
 }
 
 /// A refused proposal as a group's client is told of it.

@@ -5,7 +5,7 @@
 //! | records | `retention.*` of their topic |
 //! | idempotent producers | silent for `producer.id.expiration.ms` |
 //! | committed offsets of a deleted topic | this node has applied the deletion |
-//! | committed offsets of a group without members, and the group with the last of them | `offsets.retention.minutes`, looked at every ten minutes |
+//! | committed offsets of a group without members, and the group with the last of them | `offsets.retention.minutes` |
 //!
 //! A group goes through its coordinator, who knows of members that are just joining, and never
 //! while a commit of it is under way.
@@ -15,9 +15,9 @@ use std::collections::BTreeSet;
 use holdfast_base::{Now, ShardId};
 use holdfast_io::Disk;
 use holdfast_log::{Expired, Expiry, expire_groups, offsets_of_topics};
+use holdfast_metadata::BrokerSettings;
 use holdfast_wal::Admission;
 
-use super::expiry_marks::MARK_EVERY_NS;
 use super::groups::GroupCommand;
 use super::produce::Building;
 use super::{Index, Lane};
@@ -48,7 +48,13 @@ impl<D: Disk> Lane<D> {
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
         let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
         leading.decider.propose_retention(state, &mut building.entry, time_ms);
-        let Some(before_ms) = leading.producer_marks.note(now.boottime_ns, time_ms) else { return };
+        let Some(before_ms) = leading.producer_marks.note(
+            now.boottime_ns,
+            time_ms,
+            self.settings.producer_id_expiration_ms,
+        ) else {
+            return;
+        };
         let entry = &mut building.entry;
         let expiry = leading.decider.propose_expire_producers(state, entry, before_ms, 0);
         if let Err(refused) = expiry {
@@ -81,10 +87,13 @@ impl<D: Disk> Lane<D> {
         if now.boottime_ns < leading.next_offset_sweep_ns {
             return;
         }
-        leading.next_offset_sweep_ns = now.boottime_ns + MARK_EVERY_NS;
+        leading.next_offset_sweep_ns = now.boottime_ns.saturating_add(sweep_ns(&self.settings));
         // A commit under way when a topic went may have been applied after the last look.
         leading.topics_went = true;
-        let before_ms = leading.offset_marks.note(now.boottime_ns, time_ms).unwrap_or(i64::MIN);
+        let before_ms = leading
+            .offset_marks
+            .note(now.boottime_ns, time_ms, self.settings.offsets_retention_ms)
+            .unwrap_or(i64::MIN);
         let Some(state) = data_shard(&self.driver, shard) else { return };
         let plan = expire_groups(state, before_ms, 0);
         let busy = self.groups_with_commits_under_way(shard);
@@ -127,6 +136,13 @@ impl<D: Disk> Lane<D> {
             })
             .collect()
     }
+}
+
+/// `offsets.retention.check.interval.ms`.
+pub(super) fn sweep_ns(settings: &BrokerSettings) -> u64 {
+    u64::try_from(settings.offsets_retention_check_interval_ms)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000)
 }
 
 /// What frees space may use the reserve.

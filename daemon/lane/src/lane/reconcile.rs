@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 
 use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
-use holdfast_log::{CreatePartition, Proposal, RemovePartition};
-use holdfast_metadata::Topic;
+use holdfast_log::{CreatePartition, PartitionConfig, Proposal, RemovePartition};
 use holdfast_wal::Admission;
 
 use super::Lane;
@@ -21,6 +20,12 @@ use super::produce::Building;
 use crate::calls::Slot;
 use crate::machines::data_shard;
 use crate::topic_config::partition_config;
+
+/// What the image says of a partition.
+struct Wanted {
+    generation: u32,
+    config: PartitionConfig,
+}
 
 impl<D: Disk> Lane<D> {
     pub(super) fn reconcile_if_due(&mut self, now: Now) {
@@ -30,15 +35,16 @@ impl<D: Disk> Lane<D> {
         if self.metadata_decider.is_some() {
             self.lead_shard_zero(now);
         }
-        let mut wanted: BTreeMap<ShardId, BTreeMap<PartitionKey, (u32, &Topic)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<ShardId, BTreeMap<PartitionKey, Wanted>> = BTreeMap::new();
         let image = std::sync::Arc::clone(&self.image);
         for topic in image.topics_by_id.values() {
+            let config = partition_config(&image, topic);
             for (partition, placement) in (0_i32..).zip(&topic.partitions) {
                 let key = PartitionKey { topic: topic.id, partition };
                 wanted
                     .entry(placement.shard)
                     .or_default()
-                    .insert(key, (placement.generation, topic));
+                    .insert(key, Wanted { generation: placement.generation, config });
             }
         }
         let shards: Vec<ShardId> = self.leading.keys().copied().collect();
@@ -59,7 +65,7 @@ impl<D: Disk> Lane<D> {
     fn reconcile_shard(
         &mut self,
         shard: ShardId,
-        wanted: &BTreeMap<PartitionKey, (u32, &Topic)>,
+        wanted: &BTreeMap<PartitionKey, Wanted>,
         now: Now,
     ) {
         if self.driver.may_propose(shard, 0, Admission::Reserve).is_err() {
@@ -71,16 +77,16 @@ impl<D: Disk> Lane<D> {
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
         let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
         let missing = wanted.iter().filter(|(key, _)| state.partition(key).is_none());
-        for (key, (generation, topic)) in missing {
+        for (key, wanted) in missing {
             if leading.reconciling.contains(key) {
                 continue;
             }
             let create = CreatePartition {
                 partition: *key,
-                generation: *generation,
+                generation: wanted.generation,
                 // A new topic id: no epoch of it was ever shown.
                 epoch_base: 0,
-                config: partition_config(topic),
+                config: wanted.config,
             };
             let proposed =
                 leading.decider.propose_create_partition(state, &mut building.entry, &create);
@@ -91,13 +97,12 @@ impl<D: Disk> Lane<D> {
             }
             leading.reconciling.insert(*key);
         }
-        for (key, (_, topic)) in wanted {
-            let config = partition_config(topic);
-            let differs = state.partition(key).is_some_and(|found| *found.config() != config);
+        for (key, Wanted { config, .. }) in wanted {
+            let differs = state.partition(key).is_some_and(|found| found.config() != config);
             if !differs || leading.reconciling.contains(key) {
                 continue;
             }
-            match leading.decider.propose_config(state, &mut building.entry, *key, config) {
+            match leading.decider.propose_config(state, &mut building.entry, *key, *config) {
                 Ok(Proposal::Command { ordinal }) => {
                     // Looked at again when it is applied: the image may have moved on meanwhile.
                     building.slots.push((ordinal, Slot::Configure { partition: *key }));

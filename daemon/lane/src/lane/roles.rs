@@ -12,7 +12,9 @@ use holdfast_consensus::{Event, Role};
 use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
 
-use super::expiry_marks::{ExpiryMarks, MARK_EVERY_NS, PRODUCER_EXPIRATION_NS};
+use super::expiry_marks::ExpiryMarks;
+use super::groups::group_settings;
+use super::housekeeping::sweep_ns;
 use super::{Lane, Leading};
 use crate::machines::{Outcome, data_shard};
 use crate::published::Leader;
@@ -83,13 +85,13 @@ impl<D: Disk> Lane<D> {
         let leading = Leading {
             term,
             decider,
-            coordinator: Coordinator::load(self.config.groups.clone(), records, now),
+            coordinator: Coordinator::load(group_settings(&self.settings), records, now),
             building: None,
             in_line: BTreeMap::new(),
             reconciling: BTreeSet::new(),
-            producer_marks: ExpiryMarks::new(PRODUCER_EXPIRATION_NS),
-            offset_marks: ExpiryMarks::new(self.config.offsets_retention_ns()),
-            next_offset_sweep_ns: now.boottime_ns.saturating_add(MARK_EVERY_NS),
+            producer_marks: ExpiryMarks::default(),
+            offset_marks: ExpiryMarks::default(),
+            next_offset_sweep_ns: now.boottime_ns.saturating_add(sweep_ns(&self.settings)),
             topics_went: true,
         };
         self.leading.insert(shard, leading);

@@ -3,11 +3,12 @@
 use holdfast_base::{Now, ShardId};
 use holdfast_io::Disk;
 use holdfast_metadata::{
-    AuditOrigin, CommandBuilder, CommandOutcome, propose_allocate_producer_ids, propose_genesis,
-    propose_register_node,
+    AuditOrigin, BrokerSettings, CommandBuilder, CommandOutcome, propose_allocate_producer_ids,
+    propose_genesis, propose_register_node,
 };
 use holdfast_wal::Admission;
 
+use super::groups::group_settings;
 use super::replay::deleted_topics;
 use super::{Lane, Pending};
 use crate::calls::Slot;
@@ -105,12 +106,25 @@ impl<D: Disk> Lane<D> {
             && let Some(metadata) = self.metadata()
         {
             self.image = metadata.image();
+            self.take_settings();
             self.publish = true;
             self.reconcile = true;
         }
         for (place, slot) in slots {
             let Some(outcome) = applied.outcomes.get(place) else { continue };
             self.answer_metadata(slot, outcome);
+        }
+    }
+
+    /// Settings of nodes may have changed: coordinators hear of it.
+    fn take_settings(&mut self) {
+        let settings = BrokerSettings::of(&self.image, &self.config.facts);
+        if self.settings != settings {
+            self.settings = settings;
+            let groups = group_settings(&settings);
+            for leading in self.leading.values_mut() {
+                leading.coordinator.set_settings(groups.clone());
+            }
         }
     }
 

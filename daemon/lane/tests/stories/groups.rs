@@ -267,7 +267,8 @@ fn deleting_a_topic_deletes_its_offsets_even_of_a_commit_that_came_too_late() {
 #[test]
 fn offsets_of_an_abandoned_group_expire_when_the_time_has_passed_whatever_the_wall_says() {
     let mut node = Node::found(MEGABYTES_64);
-    node.config.offsets_retention_minutes = 30;
+    let retention = ("offsets.retention.minutes".to_owned(), "30".to_owned());
+    node.config.facts.values.extend([retention]);
     node.power_cut();
     node.start();
     let partition = node.create("orders", 1, &[("retention.ms", "-1")]);

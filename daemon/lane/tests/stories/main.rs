@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails where it cannot go on")]
 
+mod admin;
 mod groups;
 mod node;
 mod one_voter;

@@ -5,9 +5,8 @@ use holdfast_base::{ClusterId, LaneId, NodeId, Now, PartitionKey};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
 use holdfast_io::{SimDevice, SimDisk, SimFaults};
 use holdfast_lane::{
-    Answer, CreateTopic, FetchPartition, FetchRequest, Founding, GroupSettings, Lane, LaneConfig,
-    OFFSETS_RETENTION_MINUTES_DEFAULT, Origin, PlantedBugs, ProducePartition, RecordSlice, Refusal,
-    Request, Ticket,
+    Answer, CreateTopic, FetchPartition, FetchRequest, Founding, Lane, LaneConfig, NodeFacts,
+    Origin, PlantedBugs, ProducePartition, RecordSlice, Refusal, Request, Ticket,
 };
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
@@ -36,8 +35,7 @@ impl Node {
                 port: 9092,
             }],
             tail_cache_bytes: 4 << 20,
-            groups: GroupSettings::default(),
-            offsets_retention_minutes: OFFSETS_RETENTION_MINUTES_DEFAULT,
+            facts: NodeFacts { node, ..NodeFacts::default() },
             seed: 1,
             planted: PlantedBugs::default(),
         };

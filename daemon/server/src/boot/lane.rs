@@ -21,11 +21,12 @@ use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
 use holdfast_lane::{
-    Founding, GroupSettings, Lane, LaneConfig, OFFSETS_RETENTION_MINUTES_DEFAULT, PlantedBugs,
-    TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
+    Founding, Lane, LaneConfig, NodeFacts, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
+    TAIL_CACHE_BYTES_DEV,
 };
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -77,6 +78,11 @@ pub(crate) fn lane_config(
         wal.frame_bytes_max = wal.frame_bytes_max.min(quarter);
     }
     let cache_bytes = if options.dev { TAIL_CACHE_BYTES_DEV } else { TAIL_CACHE_BYTES_DEFAULT };
+    let mut values = BTreeMap::new();
+    if options.dev {
+        // Who develops alone does not wait for more consumers.
+        values.insert("group.initial.rebalance.delay.ms".to_owned(), "0".to_owned());
+    }
     Ok(LaneConfig {
         node: identity.node,
         wal,
@@ -87,12 +93,7 @@ pub(crate) fn lane_config(
         },
         listeners,
         tail_cache_bytes: cache_bytes,
-        groups: GroupSettings {
-            // Who develops alone does not wait for more consumers.
-            initial_rebalance_delay_ms: if options.dev { 0 } else { 3_000 },
-            ..GroupSettings::default()
-        },
-        offsets_retention_minutes: OFFSETS_RETENTION_MINUTES_DEFAULT,
+        facts: NodeFacts { node: identity.node, values },
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })
