@@ -108,12 +108,13 @@ fn a_commit_fills_an_entry_waits_for_the_next_or_never_fits() {
     leader.send(entry);
     leader.commit_one().unwrap();
 
+    let mut begun = EntryBuilder::new();
+    decider.propose_remove_group(&mut begun, slot("g"), "g").unwrap();
+    let later = decider.propose_commit_offsets(&mut begun, slot("g"), "g", &offsets);
+    assert_eq!(later, Err(Refused::EntryFull), "it fits an entry of its own to the last byte");
+
     offsets.last_mut().unwrap().metadata.push('x');
-    for mut entry in [EntryBuilder::new(), {
-        let mut entry = EntryBuilder::new();
-        decider.propose_remove_group(&mut entry, slot("g"), "g").unwrap();
-        entry
-    }] {
+    for mut entry in [EntryBuilder::new(), begun] {
         let before = (entry.command_count(), entry.commands_len());
         let never = decider.propose_commit_offsets(&mut entry, slot("g"), "g", &offsets);
         assert!(matches!(never, Err(Refused::GroupTooLarge { .. })), "{never:?}");
