@@ -196,7 +196,7 @@ fn a_commit_from_outside_the_generation_is_refused_and_changes_nothing() {
     let partition = node.create("orders", 1, &[]);
     let member = node.become_leader("billing", &["orders"]);
     let old = Joined { generation: member.generation - 1, ..member.clone() };
-    let stranger = Joined { member_id: "nobody".to_owned(), ..member.clone() };
+    let stranger = Joined { member_id: "nobody".to_owned(), ..member };
     let offsets = [(partition, 9)];
     assert_eq!(node.commit("billing", Some(&old), &offsets), Err(GroupError::IllegalGeneration));
     assert_eq!(node.commit("billing", Some(&stranger), &offsets), Err(GroupError::UnknownMember));
