@@ -16,23 +16,24 @@
 //!              rolling = f(rolling before, entry, outcomes, audit head)
 //! ```
 
+mod about;
+mod change;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use holdfast_base::{Index, NodeId, ReplicaId, ShardId, Term, TopicId};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::audit::{
-    AUDIT_RECORDS_MAX, AuditLog, AuditOrigin, AuditOutcome, AuditRecord, Operation, Unchained,
-};
-use crate::command::{Command, ConfigChange, ConfigTarget, configs_digest};
+use crate::audit::{AUDIT_RECORDS_MAX, AuditLog, AuditOutcome, AuditRecord, Unchained};
+use crate::command::{Command, ConfigTarget};
 use crate::decide::{PARTITIONS_PER_TOPIC_MAX, ProducerIdBlock};
-use crate::image::{ConfigResource, Genesis, Image, Listener, Node, Placement, Topic};
+use crate::image::{Genesis, Image, Listener, Node, Placement, Topic};
 use crate::name::{collision_key, taken};
 use crate::placement::place_slots;
 use crate::refusal::{Reason, Refusal};
+use about::About;
 
 /// What the driver knows of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -339,85 +340,6 @@ impl Metadata {
         Ok((CommandOutcome::TopicCreated(topic), true))
     }
 
-    fn grow_topic(
-        &mut self,
-        id: TopicId,
-        total: u32,
-        added: Vec<Placement>,
-    ) -> Result<(CommandOutcome, bool), Refusal> {
-        let Some(topic) = self.image.topics_by_id.get(&id) else {
-            return Err(unknown_topic_id(id));
-        };
-        let before = topic.partitions.len();
-        if added.is_empty()
-            || before.checked_add(added.len()) != Some(total as usize)
-            || total > PARTITIONS_PER_TOPIC_MAX as u32
-        {
-            return Err(Refusal::new(
-                Reason::InvalidPartitions,
-                format!(
-                    "the topic has {before} partitions; {} more, to be {total}, were decided when \
-                     it had another number; retry",
-                    added.len()
-                ),
-            ));
-        }
-        let mut grown = Topic::clone(topic);
-        self.take_partitions(&added, grown.replication_factor)?;
-        grown.partitions.extend(added);
-        let grown = Arc::new(grown);
-        self.insert_topic(Arc::clone(&grown));
-        Ok((CommandOutcome::TopicGrown(grown), true))
-    }
-
-    fn set_configs(
-        &mut self,
-        target: ConfigTarget,
-        before: u64,
-        after: BTreeMap<String, String>,
-    ) -> Result<(CommandOutcome, bool), Refusal> {
-        let nothing = BTreeMap::new();
-        let current = match &target {
-            ConfigTarget::Topic(id) => match self.image.topics_by_id.get(id) {
-                Some(topic) => &topic.configs,
-                None => return Err(unknown_topic_id(*id)),
-            },
-            ConfigTarget::Other(resource) => {
-                if let ConfigResource::Broker(node) = resource
-                    && !self.image.nodes.contains_key(node)
-                {
-                    return Err(unknown_node(*node));
-                }
-                self.image.configs.get(resource).unwrap_or(&nothing)
-            }
-        };
-        if configs_digest(current.iter()) != before {
-            return Err(Refusal::new(
-                Reason::InvalidRequest,
-                "the configuration was changed by somebody else meanwhile; look at it and retry",
-            ));
-        }
-        let changed = *current != after;
-        match &target {
-            _ if !changed => {}
-            ConfigTarget::Topic(id) => {
-                if let Some(topic) = self.image.topics_by_id.get(id) {
-                    let topic = Topic { configs: after, ..Topic::clone(topic) };
-                    self.insert_topic(Arc::new(topic));
-                }
-            }
-            ConfigTarget::Other(resource) => {
-                let configs = Arc::make_mut(&mut self.image.configs);
-                if after.is_empty() {
-                    configs.remove(resource);
-                } else {
-                    configs.insert(resource.clone(), after);
-                }
-            }
-        }
-        Ok((CommandOutcome::ConfigsSet { target }, changed))
-    }
-
     /// Counts partitions towards the load of their shards, if all can go there.
     fn take_partitions(&mut self, partitions: &[Placement], factor: u16) -> Result<(), Refusal> {
         for Placement { shard, .. } in partitions {
@@ -535,84 +457,4 @@ pub(crate) fn unknown_topic_id(id: TopicId) -> Refusal {
         Reason::UnknownTopicId,
         format!("no topic has the id {id}; it was deleted, or the id is of another cluster"),
     )
-}
-
-/// An administrative command as an audit record tells it.
-struct About {
-    operation: Operation,
-    origin: AuditOrigin,
-    resource: String,
-    detail: String,
-}
-
-impl About {
-    fn of(command: &Command) -> Option<About> {
-        let mut detail = String::new();
-        let (operation, origin, resource) = match command {
-            Command::Genesis(genesis, origin) => {
-                let (nodes, shards) = (genesis.nodes.len(), genesis.shards.len());
-                let slots = place_slots(&genesis.shards).len();
-                let _ = write!(detail, "nodes={nodes} shards={shards} coordinator.slots={slots}");
-                (Operation::FoundCluster, origin, format!("Cluster:{}", genesis.cluster))
-            }
-            Command::RegisterNode { node, listeners, origin } => {
-                for Listener { name, host, port } in listeners {
-                    let _ = write!(detail, "{name}://{host}:{port} ");
-                }
-                (Operation::RegisterNode, origin, format!("Node:{node}"))
-            }
-            Command::CreateTopic { id, name, replication_factor, configs, partitions, origin } => {
-                let _ = write!(
-                    detail,
-                    "id={id} partitions={} replication.factor={replication_factor}",
-                    partitions.len()
-                );
-                for (key, value) in configs {
-                    let _ = write!(detail, " {key}={value:?}");
-                }
-                (Operation::CreateTopic, origin, format!("Topic:{name}"))
-            }
-            Command::DeleteTopic { id, name, origin } => {
-                let _ = write!(detail, "id={id}");
-                (Operation::DeleteTopic, origin, format!("Topic:{name}"))
-            }
-            Command::AllocateProducerIds { .. } => return None,
-            Command::CreatePartitions { id, name, total, added, origin } => {
-                let _ = write!(detail, "id={id} partitions={total} added={}", added.len());
-                (Operation::CreatePartitions, origin, format!("Topic:{name}"))
-            }
-            Command::SetConfigs { target, name, changes, origin, .. } => {
-                let resource = match target {
-                    ConfigTarget::Topic(id) => {
-                        let _ = write!(detail, "id={id}");
-                        format!("Topic:{name}")
-                    }
-                    ConfigTarget::Other(ConfigResource::EveryBroker) => "Node:*".to_owned(),
-                    ConfigTarget::Other(ConfigResource::Broker(node)) => format!("Node:{node}"),
-                    ConfigTarget::Other(ConfigResource::Group(group)) => format!("Group:{group}"),
-                };
-                for ConfigChange { name, operation, value } in changes {
-                    let _ = write!(detail, " {operation:?} {name}");
-                    if let Some(value) = value {
-                        let _ = write!(detail, "={value:?}");
-                    }
-                }
-                (Operation::AlterConfigs, origin, resource)
-            }
-        };
-        let detail = detail.trim().to_owned();
-        Some(About { operation, origin: origin.clone(), resource, detail })
-    }
-}
-
-impl Command {
-    fn topic(&self) -> Option<TopicId> {
-        match self {
-            Command::CreateTopic { id, .. }
-            | Command::DeleteTopic { id, .. }
-            | Command::CreatePartitions { id, .. }
-            | Command::SetConfigs { target: ConfigTarget::Topic(id), .. } => Some(*id),
-            _ => None,
-        }
-    }
 }
