@@ -33,6 +33,7 @@ fn is_software(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_protocol::SUPPORTED;
     use kafka_protocol::protocol::StrBytes;
 
     fn request(name: &str, software_version: &str) -> ApiVersionsRequest {
@@ -48,7 +49,13 @@ mod tests {
             .iter()
             .map(|api| api.api_key)
             .collect();
-        assert_eq!(keys, [0, 1, 2, 3, 18, 19, 20, 21, 22]);
+        let served: Vec<i16> =
+            SUPPORTED.iter().filter(|row| row.served).map(|row| row.api.key()).collect();
+        assert_eq!(keys, served);
+        // Produce to ListGroups, then the epochs: a client library needs each of these.
+        for key in (0..=3).chain(8..=16).chain(18..=23).chain([42, 47]) {
+            assert!(keys.contains(&key), "API key {key}");
+        }
     }
 
     #[test]

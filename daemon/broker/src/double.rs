@@ -80,7 +80,7 @@ impl ColdReader for MapDevice {
     }
 }
 
-struct StillClock;
+pub(crate) struct StillClock;
 
 impl Clock for StillClock {
     fn now(&self) -> Now {

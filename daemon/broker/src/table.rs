@@ -228,4 +228,6 @@ fn whole(encoded: Result<Bytes, EncodeError>) -> Reply {
 }
 
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod tests;
