@@ -272,7 +272,8 @@ pub enum GroupError {
     MemberIdRequired(String),
     /// A newer member has taken this instance id.
     FencedInstance,
-    /// `group.max.size` is reached.
+    /// `group.max.size` is reached, or the group's record would not fit into an entry. To Sync, where
+    /// the assignments are too large, Kafka says UNKNOWN_SERVER_ERROR.
     GroupFull,
     /// Empty where one is needed.
     InvalidGroup,

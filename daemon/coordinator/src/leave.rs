@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::call::{Caller, GroupAnswer, GroupError, GroupState, LeavingMember};
-use crate::deadlines::Timer;
+use crate::deadlines::{Due, Timer};
 use crate::group::Group;
 use crate::turn::{Purpose, Turn};
 
@@ -56,7 +56,7 @@ impl Group {
         member.session.timer = None;
         if member.session.deadline_ns > turn.now.boottime_ns {
             // It was heard of since the timer was set: the rest of its session.
-            let due = crate::deadlines::Due::Session(Arc::clone(&member.id));
+            let due = Due::Session(Arc::clone(&member.id));
             let at_ns = member.session.deadline_ns;
             member.session.timer = Some(turn.deadlines.arm(at_ns, &self.id, due));
         } else if !member.may_be_silent() {

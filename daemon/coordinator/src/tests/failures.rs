@@ -1,7 +1,7 @@
 //! Stores that fail, coordinators that change.
 
 use super::harness::{GROUP, World, again, consumer, settings};
-use crate::{GroupError, GroupSettings, GroupState};
+use crate::{GroupCall, GroupError, GroupSettings, GroupState};
 
 #[test]
 fn assignments_that_cannot_be_stored_make_everyone_find_the_coordinator_and_join_again() {
@@ -62,6 +62,42 @@ fn a_coordinator_that_stops_tells_all_who_wait() {
     world.fail_over();
     assert_eq!(world.left(leave), Err(GroupError::NotCoordinator));
     assert_eq!(world.joined(join), Err(GroupError::NotCoordinator));
+    // The new one finds the member of before, whose leaving was not stored, until it times out.
+    world.pass_ms(10_000);
+    world.commit_all();
+    let delete = world.call(GroupCall::Delete { group: GROUP.into() });
+    world.fail_over();
+    assert_eq!(world.deleted(delete), Err(GroupError::NotCoordinator));
+}
+
+#[test]
+fn a_slot_that_moves_takes_its_groups_and_no_others() {
+    let mut world = World::new(settings());
+    world.stable(1);
+    let other = world.join(crate::Join { group: "other".into(), ..consumer() });
+    let mut effects = Vec::new();
+    world.coordinator.stop_groups(|group| group == "other", world.now, &mut effects);
+    world.carry_out(effects);
+    assert_eq!(world.joined(other), Err(GroupError::NotCoordinator));
+    assert!(!world.coordinator.is_known("other") && world.coordinator.is_known(GROUP));
+    let rows = [("other", &world.log[GROUP]), (GROUP, &world.log[GROUP])];
+    world.coordinator.add_groups(rows.into_iter(), world.now);
+    assert_eq!(world.coordinator.state("other"), Some(GroupState::Stable));
+    assert_eq!(world.coordinator.list().len(), 2);
+}
+
+#[test]
+fn a_group_that_expires_is_removed_unless_it_has_members() {
+    let mut world = World::new(settings());
+    let member = world.stable(1).remove(0);
+    let mut effects = Vec::new();
+    assert!(!world.coordinator.expire(GROUP, world.now, &mut effects));
+    world.leave(&member.member_id, None);
+    world.commit_all();
+    assert!(world.coordinator.expire(GROUP, world.now, &mut effects));
+    world.carry_out(effects);
+    world.commit_all();
+    assert!(world.log.is_empty());
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_member_that_would_not_fit_into_the_groups_record_is_refused() {
     assert_eq!(world.joined(second), Err(GroupError::GroupFull));
     world.pass_ms(0);
     let first = world.joined(first).unwrap();
-    let grown = Join { member_id: first.member_id.clone(), ..large(800 * 1024) };
+    let grown = Join { member_id: first.member_id, ..large(800 * 1024) };
     let grown = world.join(grown);
     assert_eq!(world.joined(grown), Err(GroupError::GroupFull));
     assert!(!world.coordinator.is_subscribed(GROUP, "t"), "version 0 and no topics");

@@ -251,8 +251,10 @@ impl Run {
             self.world.coordinator.expire(group, self.world.now, &mut effects);
             self.world.carry_out(effects);
         }
-        // While the removal is on its way the group may be made anew or come back.
-        self.world.commit_all();
+        // Else the group may be made anew, or come back, while the removal is on its way.
+        if self.rng.chance(1, 2) {
+            self.world.commit_all();
+        }
     }
 
     fn forget(&mut self, group: &str) {

@@ -75,6 +75,23 @@ fn a_replacement_that_is_not_stored_is_undone() {
 }
 
 #[test]
+fn a_restart_that_is_stored_while_a_rebalance_has_begun_is_answered_by_the_rebalance() {
+    for result in [Ok(()), Err(())] {
+        let mut world = World::new(settings());
+        let members = stable(&mut world);
+        let restarted = world.join(static_consumer("i1"));
+        let newcomer = world.join(super::harness::consumer());
+        world.decide(result.is_ok(), result);
+        assert!(world.waits(restarted), "the old generation is of no use to it");
+        let id = members[0].member_id.clone();
+        let leader = world.join(Join { member_id: id, ..static_consumer("i0") });
+        for join in [restarted, newcomer, leader] {
+            assert_eq!(world.joined(join).unwrap().generation, 2);
+        }
+    }
+}
+
+#[test]
 fn a_second_restart_fences_the_first_even_while_it_waits() {
     let mut world = World::new(settings());
     stable(&mut world);
