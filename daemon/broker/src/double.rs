@@ -141,6 +141,7 @@ pub(crate) fn published(topics: &[Topic]) -> Published {
     let by_id = topics.iter().map(|topic| (topic.id, Arc::clone(topic)));
     let image = Image {
         cluster: ClusterId([9; 16]),
+        nodes: Arc::new(BTreeMap::from([(NodeId(1), holdfast_metadata::Node::default())])),
         shards: Arc::new(BTreeMap::from([(ShardId(1), placement)])),
         topics_by_name: Arc::new(by_name.collect()),
         topics_by_id: Arc::new(by_id.collect()),
