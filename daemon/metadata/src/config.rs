@@ -142,7 +142,13 @@ static DOCUMENTATION: LazyLock<BTreeMap<(u8, &'static str), String>> = LazyLock:
     let mut all = BTreeMap::new();
     for table in [Table::Topic, Table::Broker, Table::Group] {
         for setting in table.settings() {
-            all.insert((table as u8, setting.name), setting.full_documentation());
+            // A topic's default has the effect that the topic's own setting has.
+            let of_topics = || TOPIC_CONFIGS.iter().find(|t| t.synonyms.contains(&setting.name));
+            let effect = match setting.effect {
+                Effect::TopicDefault => of_topics().map_or(setting.effect, |topic| topic.effect),
+                effect => effect,
+            };
+            all.insert((table as u8, setting.name), setting.full_documentation(effect));
         }
     }
     all

@@ -116,9 +116,9 @@ impl Setting {
         self.kind == ConfigType::Password
     }
 
-    pub(super) fn full_documentation(&self) -> String {
+    pub(super) fn full_documentation(&self, effect: Effect) -> String {
         let sentence = self.documentation;
-        match self.effect {
+        match effect {
             Effect::AtProduce | Effect::Used | Effect::TopicDefault => sentence.to_owned(),
             Effect::Shown => format!("{sentence} Set in the node's own configuration."),
             Effect::Later => {

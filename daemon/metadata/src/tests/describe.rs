@@ -182,8 +182,12 @@ fn what_has_no_effect_says_so_and_why() {
     let threads = one(&leader, &of_broker(1), "num.io.threads");
     let reason = "Without effect here, because the number of threads follows from the cores.";
     assert!(threads.documentation.ends_with(reason), "{}", threads.documentation);
-    let partitions = one(&leader, &of_broker(1), "num.partitions");
-    assert!(!partitions.documentation.contains("Without effect"));
+    for name in ["num.partitions", "log.message.timestamp.type"] {
+        let described = one(&leader, &of_broker(1), name);
+        assert!(!described.documentation.contains("Without effect"), "{name}");
+    }
+    let as_the_topics = one(&leader, &of_broker(1), "log.cleaner.min.compaction.lag.ms");
+    assert!(as_the_topics.documentation.contains("still to come"));
 }
 
 #[test]
