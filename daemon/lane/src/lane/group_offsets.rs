@@ -129,7 +129,7 @@ impl<D: Disk> Lane<D> {
             self.calls.answer(ticket, Answer::DeleteOffsets(Ok(results)));
             return Ok(());
         }
-        let command = GroupCommand { bytes: 0, class: Admission::Reserve };
+        let command = GroupCommand::freeing(unread.len());
         let waiter = Slot::DeleteOffsets { ticket, results };
         self.propose_group(shard, command, waiter, now, |decider, entry| {
             decider.propose_remove_offsets(entry, slot, group, &unread)

@@ -104,7 +104,7 @@ impl<D: Disk> Lane<D> {
         }
         let removed = self.propose_group(
             shard,
-            GroupCommand { bytes: 0, class: Admission::Reserve },
+            GroupCommand::freeing(0),
             Slot::RemoveGroup { ticket },
             now,
             |decider, entry| decider.propose_remove_group(entry, slot, group),
@@ -227,7 +227,7 @@ impl<D: Disk> Lane<D> {
                 }
                 Effect::Remove { write, group } => {
                     let slot = CoordinatorSlot::of(&group);
-                    let command = GroupCommand { bytes: 0, class: Admission::Reserve };
+                    let command = GroupCommand::freeing(0);
                     let waiter = self.group_write(shard, write);
                     let proposed =
                         self.propose_group(shard, command, waiter, now, |decider, entry| {
@@ -272,6 +272,13 @@ impl<D: Disk> Lane<D> {
         Slot::Group(GroupWrite { term, write })
     }
 
+    fn building_bytes(&self, shard: ShardId) -> u64 {
+        let building = self.leading.get(&shard).and_then(|leading| leading.building.as_ref());
+        building.map_or(0, |building| {
+            building.entry.commands_len() as u64 + u64::from(building.entry.payload_len())
+        })
+    }
+
     /// Adds a command to the entry that a shard collects; when that is full, to the next one.
     pub(super) fn propose_group(
         &mut self,
@@ -283,8 +290,16 @@ impl<D: Disk> Lane<D> {
     ) -> Result<(), GroupError> {
         let mut again = true;
         loop {
+            // Commands of groups can be long: an entry stays far from what a segment takes.
+            let waiting_bytes = self.building_bytes(shard);
+            if waiting_bytes > 0
+                && waiting_bytes + command.bytes > self.config.entry_bytes_max() / 2
+            {
+                self.propose_shard(shard, now);
+            }
+            let bytes = self.building_bytes(shard) + command.bytes;
             self.driver
-                .may_propose(shard, command.bytes, command.class)
+                .may_propose(shard, bytes, command.class)
                 .map_err(|error| group_error(&self.proposal_refusal(shard, error)))?;
             let (_, time_ms) =
                 self.driver.deciding(shard, now).ok_or(GroupError::NotCoordinator)?;
@@ -339,6 +354,13 @@ pub(super) fn group_settings(settings: &BrokerSettings) -> GroupSettings {
         min_session_timeout_ms: settings.group_session_timeout_ms_min,
         max_session_timeout_ms: settings.group_session_timeout_ms_max,
         max_size: settings.group_members_max,
+    }
+}
+
+impl GroupCommand {
+    /// One that names so many partitions to be forgotten.
+    pub(super) fn freeing(partitions: usize) -> Self {
+        GroupCommand { bytes: 20 * partitions as u64, class: Admission::Reserve }
     }
 }
 

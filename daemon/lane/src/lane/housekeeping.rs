@@ -72,9 +72,11 @@ impl<D: Disk> Lane<D> {
         // Looked at again until none is left: a plan is bounded, and its entries may be lost.
         leading.topics_went = !plan.is_empty();
         for (slot, group, partitions) in plan {
-            let proposed = self.propose_group(shard, FREES, Slot::Nobody, now, |decider, entry| {
-                decider.propose_remove_offsets(entry, slot, &group, &partitions)
-            });
+            let command = GroupCommand::freeing(partitions.len());
+            let proposed =
+                self.propose_group(shard, command, Slot::Nobody, now, |decider, entry| {
+                    decider.propose_remove_offsets(entry, slot, &group, &partitions)
+                });
             if proposed.is_err() {
                 return;
             }
@@ -116,7 +118,11 @@ impl<D: Disk> Lane<D> {
             self.carry_out(shard, effects, now);
             return true;
         }
-        let proposed = self.propose_group(shard, FREES, Slot::Nobody, now, |decider, entry| {
+        let command = GroupCommand::freeing(match &expiry.expired {
+            Expired::Offsets(partitions) => partitions.len(),
+            Expired::Group => 0,
+        });
+        let proposed = self.propose_group(shard, command, Slot::Nobody, now, |decider, entry| {
             decider.propose_expiry(entry, expiry)
         });
         proposed.is_ok()
@@ -144,6 +150,3 @@ pub(super) fn sweep_ns(settings: &BrokerSettings) -> u64 {
         .unwrap_or(0)
         .saturating_mul(1_000_000)
 }
-
-/// What frees space may use the reserve.
-const FREES: GroupCommand = GroupCommand { bytes: 0, class: Admission::Reserve };

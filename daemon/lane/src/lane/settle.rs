@@ -117,8 +117,9 @@ impl<D: Disk> Lane<D> {
                 let refusal = self.refuse(shard, &partition, reason);
                 self.calls.fill_delete_records(ticket, part, Err(refusal));
             }
-            (Slot::Group(write), Some(done)) => {
-                let stored = !matches!(done, CommandOutcome::Refused(_));
+            (Slot::Group(write), outcome) => {
+                use CommandOutcome::{GroupPut, GroupRemoved, NoChange};
+                let stored = matches!(outcome, Some(GroupPut | GroupRemoved | NoChange));
                 self.group_stored(shard, &write, stored.then_some(()).ok_or(()));
             }
             (Slot::RemoveGroup { ticket }, outcome) => {
@@ -126,8 +127,11 @@ impl<D: Disk> Lane<D> {
                 let result = removed.then_some(()).ok_or(GroupError::GroupIdNotFound);
                 self.calls.answer(ticket, Answer::Group(GroupAnswer::Delete(result)));
             }
-            (Slot::CommitOffsets { ticket, results, .. }, _) => {
-                self.calls.answer(ticket, Answer::CommitOffsets(Ok(results)));
+            (Slot::CommitOffsets { ticket, results, .. }, outcome) => {
+                let committed = matches!(outcome, Some(CommandOutcome::OffsetsCommitted(_)));
+                let results = committed.then_some(results);
+                let results = results.ok_or(GroupError::CoordinatorNotAvailable);
+                self.calls.answer(ticket, Answer::CommitOffsets(results));
             }
             (Slot::DeleteOffsets { ticket, results }, _) => {
                 self.calls.answer(ticket, Answer::DeleteOffsets(Ok(results)));

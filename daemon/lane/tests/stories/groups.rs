@@ -80,7 +80,7 @@ impl Node {
 }
 
 /// ConsumerProtocolSubscription, version 0.
-fn subscription(topics: &[&str]) -> Bytes {
+pub(crate) fn subscription(topics: &[&str]) -> Bytes {
     let mut bytes = vec![0, 0];
     bytes.extend(i32::try_from(topics.len()).unwrap().to_be_bytes());
     for topic in topics {
@@ -91,7 +91,7 @@ fn subscription(topics: &[&str]) -> Bytes {
     bytes.into()
 }
 
-fn join(group: &str, member_id: &str, topics: &[&str]) -> GroupCall {
+pub(crate) fn join(group: &str, member_id: &str, topics: &[&str]) -> GroupCall {
     GroupCall::Join(Join {
         group: group.to_owned(),
         member_id: member_id.to_owned(),
@@ -105,7 +105,7 @@ fn join(group: &str, member_id: &str, topics: &[&str]) -> GroupCall {
     })
 }
 
-fn sync(group: &str, joined: &Joined) -> GroupCall {
+pub(crate) fn sync(group: &str, joined: &Joined) -> GroupCall {
     GroupCall::Sync(Sync {
         group: group.to_owned(),
         member_id: joined.member_id.clone(),
@@ -115,7 +115,7 @@ fn sync(group: &str, joined: &Joined) -> GroupCall {
     })
 }
 
-fn heartbeat(group: &str, joined: &Joined) -> GroupCall {
+pub(crate) fn heartbeat(group: &str, joined: &Joined) -> GroupCall {
     GroupCall::Heartbeat(Heartbeat {
         group: group.to_owned(),
         member_id: joined.member_id.clone(),
@@ -124,7 +124,11 @@ fn heartbeat(group: &str, joined: &Joined) -> GroupCall {
     })
 }
 
-fn commit(group: &str, member: Option<&Joined>, offsets: &[(PartitionKey, i64)]) -> Request {
+pub(crate) fn commit(
+    group: &str,
+    member: Option<&Joined>,
+    offsets: &[(PartitionKey, i64)],
+) -> Request {
     let new = |(partition, offset): &(PartitionKey, i64)| NewOffset {
         partition: *partition,
         offset: *offset,

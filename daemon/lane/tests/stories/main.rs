@@ -6,3 +6,4 @@ mod admin;
 mod groups;
 mod node;
 mod one_voter;
+mod three_voters;
