@@ -87,3 +87,17 @@ fn only_an_empty_group_is_deleted_and_it_comes_back_if_that_cannot_be_stored() {
     assert_eq!(world.deleted(done), Ok(()));
     assert!(world.log.is_empty() && !world.coordinator.is_known(GROUP));
 }
+
+#[test]
+fn a_group_made_anew_while_its_removal_fails_is_not_forgotten() {
+    let mut world = World::new(settings());
+    let member = world.stable(1).remove(0);
+    world.leave(&member.member_id, None);
+    world.commit_all();
+    let delete = world.call(GroupCall::Delete { group: GROUP.into() });
+    world.join(crate::Join { requires_known_member: true, ..consumer() });
+    world.decide(false, Err(()));
+    assert_eq!(world.deleted(delete), Err(GroupError::CoordinatorNotAvailable));
+    world.pass_ms(10_000);
+    assert!(world.log.contains_key(GROUP) && world.coordinator.is_known(GROUP));
+}
