@@ -23,6 +23,9 @@ use crate::item::{EntryRun, Extent, SegmentNumber, StoredEntry};
 use crate::read::{entries_of, frame_in, read_commands};
 use crate::wal::Wal;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest read: where a device read by one thread is at its best (3.9 GB/s here; 2.4 GB/s
 /// with 512 KiB), and still a size that buffer pools keep.
 const WINDOW_BYTES: u64 = 1 << 20;

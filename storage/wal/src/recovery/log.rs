@@ -1,7 +1,10 @@
 //! Reading the log: the chain of segments, sealed ones by their index, the others frame by frame,
 //! with the table's verdict at every bad place.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use holdfast_base::{Index, ShardId};
 use holdfast_io::{Disk, DiskError, FileId};
 
 use super::replay::{DamageReason, Replay};
@@ -148,6 +151,7 @@ impl<D: Disk> Scan<'_, D> {
         let limit = end.map_or(last, |end| end.clamp(DATA_START, last));
         let mut damaged = false;
         let mut survey = None;
+        let mut newest = BTreeMap::new();
         let mut expect = Expect {
             segment: self.header.number,
             slot: self.header.slot,
@@ -164,7 +168,7 @@ impl<D: Disk> Scan<'_, D> {
             }
             let judged = scan::judge(&mut reader, &expect, limit, config)?;
             if let Judged::Valid(header, commands) = judged {
-                take_frame(log, &header, &commands);
+                take_frame(log, &mut newest, &header, &commands);
                 expect = expect.after(&header);
                 continue;
             }
@@ -374,8 +378,14 @@ fn crc_of_commands<D: Disk>(
     Ok(commands.is_ok_and(|bytes| crc32c::crc32c(&bytes) == header.commands_crc))
 }
 
-/// A valid frame: replicas, then the index of the segment it lies in.
-fn take_frame(log: &mut Log, header: &FrameHeader, commands: &Bytes) {
+/// A valid frame: replicas, then the index of the segment it lies in. `newest` is the last index of
+/// each shard in that segment so far: no batch in the index is beyond it.
+fn take_frame(
+    log: &mut Log,
+    newest: &mut BTreeMap<ShardId, Index>,
+    header: &FrameHeader,
+    commands: &Bytes,
+) {
     log.replay.frame(header, commands);
     log.last_frame = header.number;
     log.tail.previous_rows.clone_from(&header.rows);
@@ -387,8 +397,15 @@ fn take_frame(log: &mut Log, header: &FrameHeader, commands: &Bytes) {
             frame_bytes: header.frame_bytes,
             carried: header.carried,
         });
-        if !header.carried {
-            log.tail.index.truncate(row.shard, row.first);
+        let known = newest.entry(row.shard).or_default();
+        if header.carried {
+            *known = row.last.max(*known);
+        } else {
+            // Truncating looks at every batch of the segment: only where there is something to.
+            if row.first <= *known {
+                log.tail.index.truncate(row.shard, row.first);
+            }
+            *known = row.last;
         }
         let payload_section = header.offset + header.payload_start() as u64;
         for entry in parse_entries(row, commands).unwrap_or_default() {
