@@ -151,7 +151,7 @@ async fn find(
     // A client with a refusal to hear about does not wait for records of other partitions.
     let wait_ms = if refused { 0 } else { wait_ms };
     let max_bytes =
-        u32::try_from(request.max_bytes).unwrap_or(0).min(broker.settings.fetch_max_bytes);
+        u32::try_from(request.max_bytes).unwrap_or(0).min(broker.view().settings.fetch_bytes_max);
     let call = holdfast_lane::FetchRequest {
         min_bytes: u32::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         max_bytes,

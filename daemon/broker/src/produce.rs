@@ -17,7 +17,7 @@ use bytes::Bytes;
 use holdfast_base::{PartitionKey, TopicId};
 use holdfast_batch::{BatchError, Codec, Limits, validate_produced};
 use holdfast_lane::{Answer, Appended, ProducePartition, Reason, Refusal, Request};
-use holdfast_metadata::{Topic, TopicSettings};
+use holdfast_metadata::{Image, Topic, TopicSettings};
 use holdfast_protocol::errors::ProduceError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kafka_protocol::messages::produce_response::{
@@ -142,7 +142,7 @@ fn refuse_or_collect(
                     ProduceError::UnknownTopicOrPartition,
                     "no topic has this name",
                 )),
-                (None, Some(topic)) => check(broker, topic, partition, version),
+                (None, Some(topic)) => check(broker, &view.image, topic, partition, version),
             };
             let part = match checked {
                 Ok(part) => {
@@ -177,6 +177,7 @@ fn refuse_whole(request: &ProduceRequest) -> Option<(ProduceError, &'static str)
 
 fn check(
     broker: &Broker,
+    image: &Image,
     topic: &Topic,
     data: PartitionProduceData,
     version: i16,
@@ -195,7 +196,7 @@ fn check(
             "the partition carries no record batch; send exactly one",
         ));
     }
-    let limits = limits_of(topic);
+    let limits = limits_of(image, topic);
     let valid = validate_produced(&bytes, broker.settings.validation_depth, &limits)
         .map_err(|error| refused_batch(&error))?;
     let header = *valid.header();
@@ -216,8 +217,8 @@ fn check(
 }
 
 /// What a batch of this topic may cost.
-pub(crate) fn limits_of(topic: &Topic) -> Limits {
-    let settings = TopicSettings::of(topic);
+pub(crate) fn limits_of(image: &Image, topic: &Topic) -> Limits {
+    let settings = TopicSettings::of_topic(image, topic);
     Limits {
         batch_bytes_max: usize::try_from(settings.max_message_bytes).unwrap_or(usize::MAX),
         keys_required: settings.compacts,

@@ -1,9 +1,9 @@
 //! Produce: what is refused before the lane, what the lane's words become, and in which order.
 
 use super::*;
-use crate::double::{Bench, COMPACTED, ORDERS, batch, bench};
+use crate::double::{Bench, COMPACTED, ORDERS, batch, bench, published, topic};
 use holdfast_base::{NodeId, ShardId, Term};
-use holdfast_lane::{LeaderHint, Outcome};
+use holdfast_lane::{Leader, LeaderHint, Leaders, Outcome};
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::produce_request::TopicProduceData;
 
@@ -139,6 +139,9 @@ async fn without_acks_success_is_silent_and_failure_closes() {
     assert!(matches!(start(&bench.broker, &bench.context, good, 9).await, Finish::Silence));
     let bad = request(0, "nothing", 0, batch(Codec::None, 0, 1));
     assert!(matches!(start(&bench.broker, &bench.context, bad, 9).await, Finish::Close(_)));
+    bench.lane.answer(Answer::Produce(vec![Err(refusal(Reason::NotLeader))]));
+    let lost = request(0, "orders", 0, batch(Codec::None, 0, 1));
+    assert!(matches!(start(&bench.broker, &bench.context, lost, 9).await, Finish::Close(_)));
 }
 
 #[tokio::test]
@@ -170,4 +173,21 @@ async fn a_lane_that_ends_leaves_a_retriable_answer() {
     bench.lane.end();
     let Finish::Answer(answer) = started.await else { panic!("an answer") };
     assert_eq!(answer.responses[0].partition_responses[0].error_code, 56);
+}
+
+#[tokio::test]
+async fn a_leader_the_lane_does_not_name_is_taken_from_what_the_node_has_heard() {
+    let bench = bench();
+    let unnamed = || Refusal { leader: None, ..refusal(Reason::FencedEpoch) };
+    let send = || request(1, "orders", 0, batch(Codec::None, 0, 1));
+    bench.lane.answer(Answer::Produce(vec![Err(unnamed())]));
+    let here = answer(&bench, send(), 10).await.current_leader;
+    assert_eq!(here.leader_id.0, -1, "this node has just refused");
+    let mut heard = published(&[topic("orders", ORDERS, 2)]);
+    heard.leaders =
+        Arc::new(Leaders::from([(ShardId(1), Leader { node: NodeId(3), term: Term(9) })]));
+    bench.broker.publish(&heard);
+    bench.lane.answer(Answer::Produce(vec![Err(unnamed())]));
+    let there = answer(&bench, send(), 10).await.current_leader;
+    assert_eq!((there.leader_id.0, there.leader_epoch), (3, 9));
 }
