@@ -8,7 +8,7 @@ use crate::leadership::merge;
 use crate::settings::Settings;
 use holdfast_base::{Clock, NodeId, SplitMix64};
 use holdfast_lane::{Leaders, Published};
-use holdfast_metadata::Image;
+use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
 use holdfast_protocol::errors::FetchSessionError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -46,10 +46,22 @@ pub struct Broker {
 }
 
 /// What a request sees of the cluster: one consistent picture.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct View {
     pub(crate) image: Arc<Image>,
     pub(crate) leaders: Arc<Leaders>,
+    /// What this node's own configuration says.
+    pub(crate) facts: Arc<NodeFacts>,
+    /// What holds for this node by `image` and `facts`.
+    pub(crate) settings: BrokerSettings,
+}
+
+impl View {
+    fn empty(facts: NodeFacts) -> View {
+        let image = Arc::<Image>::default();
+        let settings = BrokerSettings::of(&image, &facts);
+        View { image, leaders: Arc::default(), facts: Arc::new(facts), settings }
+    }
 }
 
 impl Broker {
@@ -64,11 +76,11 @@ impl Broker {
             cold: parts.cold,
             clock: parts.clock,
             cold_permits: Arc::new(Semaphore::new(parts.settings.cold_reads_at_once)),
+            view: RwLock::new(View::empty(parts.settings.facts.clone())),
             settings: parts.settings,
             producer_ids: ProducerIds::default(),
             fetch_sessions: Mutex::new(FetchSessions::new(fetch_session::SLOTS_DEFAULT)),
             session_rng: Mutex::new(SplitMix64::new(seed)),
-            view: RwLock::default(),
         }
     }
 
@@ -76,7 +88,19 @@ impl Broker {
     pub fn publish(&self, published: &Published) {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         merge(Arc::make_mut(&mut view.leaders), &published.leaders);
+        let changed = !Arc::ptr_eq(&view.image.configs, &published.image.configs)
+            || view.image.nodes.len() != published.image.nodes.len();
         view.image = Arc::clone(&published.image);
+        if changed {
+            view.settings = BrokerSettings::of(&view.image, &view.facts);
+        }
+    }
+
+    /// The node's own configuration was read again.
+    pub fn set_facts(&self, facts: NodeFacts) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        view.settings = BrokerSettings::of(&view.image, &facts);
+        view.facts = Arc::new(facts);
     }
 
     /// The present picture.

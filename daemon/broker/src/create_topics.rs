@@ -87,7 +87,7 @@ fn wanted(broker: &Broker, topic: &CreatableTopic, validate_only: bool) -> Creat
         .map(|row| (row.partition_index, row.broker_ids.iter().map(|id| id.0).collect()))
         .collect();
     let partitions = if topic.num_partitions == -1 && assignment.is_empty() {
-        broker.settings.default_partitions
+        broker.view().settings.default_partitions
     } else {
         topic.num_partitions
     };

@@ -56,7 +56,7 @@ fn describe_one(
         .configuration_keys
         .as_ref()
         .map(|names| names.iter().map(ToString::to_string).collect());
-    describe(&view.image, &broker.settings.facts, &meant, names.as_deref()).map_err(refused)
+    describe(&view.image, &view.facts, &meant, names.as_deref()).map_err(refused)
 }
 
 /// The same refusals as for a change; nothing else can go wrong with a name.

@@ -135,8 +135,11 @@ async fn resolve(
         ListOffsetsError::KafkaStorageError
     };
     let batch = broker.load(slice).await.map_err(|error| storage_error(&error))?;
-    let mut limits =
-        view.image.topic_by_id(topic).map(|topic| limits_of(topic)).unwrap_or_default();
+    let mut limits = view
+        .image
+        .topic_by_id(topic)
+        .map(|topic| limits_of(&view.image, topic))
+        .unwrap_or_default();
     // It was accepted once; today's settings do not make it unreadable.
     limits.batch_bytes_max = limits.batch_bytes_max.max(batch.len());
     limits.keys_required = false;

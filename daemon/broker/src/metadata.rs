@@ -54,7 +54,7 @@ pub(crate) async fn handle(
     let wanted = wanted_of(&request, version);
     let mut refused = BTreeMap::new();
     if let Some(wanted) = &wanted {
-        let allowed = broker.settings.auto_create_topics
+        let allowed = broker.view().settings.auto_create_topics
             && (version < FIRST_VERSION_WITH_AUTO_CREATION_FLAG
                 || request.allow_auto_topic_creation);
         if allowed {
@@ -120,7 +120,7 @@ async fn create_missing(
     }
     let create = missing.iter().map(|name| CreateTopic {
         name: (*name).clone(),
-        partitions: broker.settings.default_partitions,
+        partitions: view.settings.default_partitions,
         replication_factor: -1,
         assignment: Vec::new(),
         configs: Vec::new(),

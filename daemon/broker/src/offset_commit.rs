@@ -18,9 +18,6 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use std::sync::Arc;
 
-/// `offset.metadata.max.bytes`, Kafka's default. Counted, as there, in UTF-16 units of the text.
-const METADATA_MAX: usize = 4_096;
-
 /// What becomes of one partition.
 enum Part {
     Refused(OffsetCommitError),
@@ -97,7 +94,9 @@ fn check(
     let key = partition_of(view, topic, partition.partition_index)
         .ok_or(OffsetCommitError::UnknownTopicOrPartition)?;
     let metadata = partition.committed_metadata.as_ref().map(owned).unwrap_or_default();
-    if metadata.len() > METADATA_MAX && metadata.encode_utf16().count() > METADATA_MAX {
+    // Counted in UTF-16 units of the text, as Kafka does.
+    let max = usize::try_from(view.settings.offset_metadata_bytes_max).unwrap_or(usize::MAX);
+    if metadata.len() > max && metadata.encode_utf16().count() > max {
         return Err(OffsetCommitError::OffsetMetadataTooLarge);
     }
     Ok(NewOffset {
