@@ -8,6 +8,7 @@
 //!
 //! Exit status: 0 passed, 77 cannot run here (the reason is the last line), 1 failed.
 
+mod clients;
 mod disk_full;
 mod hostile;
 mod kcat_kill9;
@@ -27,6 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Check {
+    /// Stock clients, each through its own library: a matrix of client and scenario.
+    Clients(clients::Options),
     /// kcat produces with every codec; kill -9; restart; kcat consumes; everything is there.
     KcatKill9(node::Options),
     /// The disk and the write-ahead log get full: refused, nothing lost, heals by itself.
@@ -50,6 +53,7 @@ const SKIPPED: u8 = 77;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().check {
+        Check::Clients(options) => clients::run(&options),
         Check::KcatKill9(options) => kcat_kill9::run(&options),
         Check::DiskFull(options) => disk_full::run(&options),
         Check::Hostile(options) => hostile::run(&options),
