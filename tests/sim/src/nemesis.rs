@@ -457,6 +457,8 @@ impl Nemesis {
         node.device.roll_back(&image);
         node.is_damaged = true;
         node.rolled_back = true;
+        // What was damaged before is not what lies there now.
+        node.must_notice = false;
         world.trace.tell(now_ns, Some(victim), || "its device is an older image".to_owned());
         world.start(victim);
         true
