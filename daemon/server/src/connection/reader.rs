@@ -64,7 +64,8 @@ pub struct FrameReader {
     budget: Budget,
     limit_bytes: usize,
     buffer: BytesMut,
-    /// Covers `buffer`'s capacity: `held.bytes() ≥ buffer.len()` at all times.
+    /// Covers what `buffer` holds: `held.bytes() ≥ buffer.len()` at all times. Its capacity may be
+    /// larger, when it got back the room of frames that are answered: reads stop at what is held.
     held: Reservation,
     /// Decaying maximum of frame sizes seen, with their length field.
     typical_bytes: usize,
@@ -156,9 +157,9 @@ impl FrameReader {
         if self.typical_bytes < LARGE_BYTES { SMALL_BYTES } else { self.typical_bytes }
     }
 
-    /// Reserves and allocates what [`Self::room_wanted`] says, if the buffer is full.
+    /// Reserves and allocates what [`Self::room_wanted`] says, if the buffer is full or not paid for.
     async fn make_room(&mut self) -> Result<(), ReadEnd> {
-        if self.buffer.capacity() > self.buffer.len() {
+        if self.buffer.capacity().min(self.held.bytes()) > self.buffer.len() {
             return Ok(());
         }
         let room = self.room_wanted()?;
@@ -186,6 +187,8 @@ impl FrameReader {
             Some(whole_bytes) if whole_bytes >= LARGE_BYTES => whole_bytes - self.buffer.len(),
             _ => usize::MAX,
         };
+        let paid = self.held.bytes() - self.buffer.len();
+        let at_most = at_most.min(paid);
         let mut target = (&mut self.buffer).limit(at_most);
         match stream.read_buf(&mut target).await {
             Ok(0) if self.buffer.is_empty() => Err(ReadEnd::Closed),

@@ -75,6 +75,29 @@ async fn a_steady_large_frame_is_read_without_growing() {
 }
 
 #[tokio::test]
+async fn a_buffer_that_got_its_room_back_is_filled_only_as_far_as_it_is_paid_for() {
+    let (mut client, mut server) = pair().await;
+    let mut reader = FrameReader::new(Budget::new(32 * MIB), 100 * MIB);
+    // A large frame makes the next buffer large; small ones behind it are answered at once, so
+    // that their room comes back while the last of them is still there in part.
+    const SMALL: usize = 3_000;
+    let writer = tokio::spawn(async move {
+        client.write_all(&frame_of(MIB, 1)).await.expect("written");
+        for _ in 0..3_000 {
+            client.write_all(&frame_of(SMALL, 2)).await.expect("written");
+        }
+    });
+    let (mut half, _write) = server.split();
+    reader.next(&mut half).await.expect("the large one");
+    for _ in 0..3_000 {
+        let frame = reader.next(&mut half).await.expect("a small one");
+        assert_eq!(frame.bytes.len(), SMALL);
+        assert!(reader.held.bytes() >= reader.buffer.len());
+    }
+    writer.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn lengths_no_request_can_have_end_the_connection() {
     for claimed in [-1, 0, 7, i32::MIN, i32::MAX, 101 * 1024 * 1024] {
         let (mut client, mut server) = pair().await;
