@@ -120,8 +120,8 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             return Err(ProposeError::TooLarge);
         }
         let bytes = bytes + self.promised_bytes;
-        if !self.wal.admits(bytes, class)
-            || replica.quorum_free_bytes(self.wal.free_bytes()) < bytes
+        let quorum_free_bytes = replica.quorum_free_bytes(self.wal.free_bytes());
+        if !self.wal.admits(bytes, class) || !self.wal.would_admit(quorum_free_bytes, bytes, class)
         {
             return Err(ProposeError::Full);
         }

@@ -9,6 +9,8 @@ pub struct Probes {
     pub decided_in_another_term: u64,
     /// Times a follower that lagged behind the cache was fed from the WAL.
     pub fed_from_wal: u64,
+    /// Times there was nothing to feed it: the bytes on this device cannot be read or are damaged.
+    pub feeds_refused: u64,
     /// Messages dropped because their sender had been heard with a higher boot count.
     pub old_boots_dropped: u64,
     /// Vote requests not looked at because this replica had just started.

@@ -39,6 +39,10 @@ impl Machine for Notebook {
         Vec::new()
     }
 
+    fn is_whole(&self, _commands: &[u8], payload: &[u8]) -> bool {
+        payload != b"damaged"
+    }
+
     fn hash(&self) -> u64 {
         self.applied.len() as u64
     }

@@ -69,6 +69,12 @@ impl<D: Disk> Wal<D> {
     /// for space by `append`.
     #[must_use]
     pub fn admits(&self, bytes: u64, class: Admission) -> bool {
+        self.would_admit(self.free_bytes(), bytes, class)
+    }
+
+    /// As [`Wal::admits`], for a log of the same configuration with so many bytes free: a peer's.
+    #[must_use]
+    pub fn would_admit(&self, free_bytes: u64, bytes: u64, class: Admission) -> bool {
         if self.config.planted.reserve_ignored {
             return true;
         }
@@ -80,7 +86,7 @@ impl<D: Disk> Wal<D> {
             }
             Admission::Reserve => 0,
         };
-        self.free_bytes() >= bytes.saturating_add(overhead).saturating_add(kept)
+        free_bytes >= bytes.saturating_add(overhead).saturating_add(kept)
     }
 
     /// See [`WalStatus`].

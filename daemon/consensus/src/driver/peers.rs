@@ -84,14 +84,20 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         });
     }
 
-    /// Reads back what raft-rs wants for followers behind the cache; true if anything was.
+    /// Reads back what raft-rs wants for followers behind the cache; true if anything was found.
+    ///
+    /// Bytes that cannot be read now are not asked for again in this turn, or a leader with a
+    /// damaged payload would never leave it: the follower's next heartbeat answer asks again.
     pub(super) fn fetch_wanted(&mut self) -> bool {
         let mut any = false;
         for replica in self.replicas.values_mut() {
             for wanted in replica.raw.store().take_wanted() {
+                if !fetch(replica, &self.wal, wanted.low) {
+                    self.probes.feeds_refused += 1;
+                    continue;
+                }
                 any = true;
                 self.probes.fed_from_wal += 1;
-                fetch(replica, &self.wal, wanted.low);
                 replica.with_raft(|raw| raw.on_entries_fetched(wanted.context));
             }
         }
@@ -99,8 +105,9 @@ impl<D: Disk, M: Machine> Driver<D, M> {
     }
 }
 
-/// Reads old entries and their payloads from the WAL, starting at `low`.
-fn fetch<D: Disk, M: Machine>(replica: &mut Replica<M>, wal: &Wal<D>, low: Index) {
+/// Reads old entries and their payloads from the WAL, starting at `low`; false if not even that one
+/// can be read.
+fn fetch<D: Disk, M: Machine>(replica: &mut Replica<M>, wal: &Wal<D>, low: Index) -> bool {
     let mut entries = Vec::new();
     let mut bytes_left = MESSAGE_BYTES_MAX;
     let mut next = low;
@@ -133,5 +140,7 @@ fn fetch<D: Disk, M: Machine>(replica: &mut Replica<M>, wal: &Wal<D>, low: Index
             break;
         }
     }
+    let found = !entries.is_empty();
     replica.raw.mut_store().set_fetched(low, entries);
+    found
 }

@@ -26,33 +26,38 @@ fn from_peer(kind: MessageType, term: Term, edit: impl FnOnce(&mut PeerMessage))
     message
 }
 
+/// PEER answers what it was asked since last time: yes.
+fn answer(node: &mut Node) {
+    let now = node.now;
+    let mut messages = Vec::new();
+    node.driver().take_messages(&mut messages);
+    for asked in messages.into_iter().filter(|message| message.to == PEER) {
+        let term = Term(asked.raft.term);
+        let answer = match asked.raft.get_msg_type() {
+            MessageType::MsgRequestPreVote => {
+                from_peer(MessageType::MsgRequestPreVoteResponse, term, |_| {})
+            }
+            MessageType::MsgRequestVote => {
+                from_peer(MessageType::MsgRequestVoteResponse, term, |_| {})
+            }
+            MessageType::MsgAppend => {
+                let last = asked.raft.index + asked.raft.entries.len() as u64;
+                from_peer(MessageType::MsgAppendResponse, term, |message| {
+                    message.raft.index = last;
+                    message.echo_ns = asked.sent_ns;
+                })
+            }
+            _ => continue,
+        };
+        node.driver().step(answer, now);
+    }
+}
+
 /// Runs until an election, grants it, and commits the leader's empty entry, all at once.
 fn lead(node: &mut Node) -> Term {
-    let mut messages = Vec::new();
     for _ in 0..2_000 {
         node.run(1);
-        let now = node.now;
-        node.driver().take_messages(&mut messages);
-        for asked in messages.drain(..).filter(|message| message.to == PEER) {
-            let term = Term(asked.raft.term);
-            let answer = match asked.raft.get_msg_type() {
-                MessageType::MsgRequestPreVote => {
-                    from_peer(MessageType::MsgRequestPreVoteResponse, term, |_| {})
-                }
-                MessageType::MsgRequestVote => {
-                    from_peer(MessageType::MsgRequestVoteResponse, term, |_| {})
-                }
-                MessageType::MsgAppend => {
-                    let last = asked.raft.index + asked.raft.entries.len() as u64;
-                    from_peer(MessageType::MsgAppendResponse, term, |message| {
-                        message.raft.index = last;
-                        message.echo_ns = asked.sent_ns;
-                    })
-                }
-                _ => continue,
-            };
-            node.driver().step(answer, now);
-        }
+        answer(node);
         let status = node.driver().status().next().unwrap();
         if status.role == Role::Serving {
             return status.term;
@@ -135,4 +140,39 @@ fn after_a_pause_a_follower_does_not_take_its_leader_for_dead() {
         .iter()
         .any(|message| message.raft.get_msg_type() == MessageType::MsgRequestPreVote);
     assert!(!campaigns);
+}
+
+#[test]
+fn a_leader_whose_old_payload_is_damaged_goes_on_turning_and_feeds_nobody_with_it() {
+    let (mut node, _) = leader();
+    node.propose(SHARD, b"old", b"damaged");
+    node.run(20);
+    answer(&mut node);
+    // Its frame says that the one before is committed.
+    node.propose(SHARD, b"newer", b"");
+    node.run(20);
+    // After a restart what was written before is read back from the device.
+    drop(node.driver.take());
+    node.start();
+    let term = lead(&mut node);
+    let now = node.now;
+    // What a new leader probes with: the entry before its own empty one.
+    let probed = node.driver().status().next().unwrap().last.0 - 1;
+    let lagging = from_peer(MessageType::MsgAppendResponse, term, |message| {
+        message.from = OTHER;
+        message.raft.from = OTHER.0;
+        message.raft.reject = true;
+        message.raft.index = probed;
+        message.raft.reject_hint = 0;
+    });
+    node.driver().step(lagging, now);
+    node.driver().turn(now);
+    let has_first = from_peer(MessageType::MsgAppendResponse, term, |message| {
+        message.from = OTHER;
+        message.raft.from = OTHER.0;
+        message.raft.index = 1;
+    });
+    node.driver().step(has_first, now);
+    node.driver().turn(now); // once it never came back
+    assert!(node.driver().probes().feeds_refused > 0, "{:?}", node.driver().probes());
 }
