@@ -9,7 +9,10 @@ import sys
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PARTITIONS = 3
 LARGE_BYTES = 900_000
+# November 2023: old enough that a broker which takes its own clock for the record's is found.
 BASE_TIME_MS = 1_700_000_000_000
+# Those old records must outlive the broker's retention.
+KEEP = {"retention.ms": "-1"}
 
 
 def arguments():
@@ -17,8 +20,13 @@ def arguments():
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--scenario", required=True)
     parser.add_argument("--prefix", required=True)
-    parser.add_argument("--records", type=int, required=True)
+    parser.add_argument("--records", type=int, default=0)
     parser.add_argument("--kills", type=int, default=1)
+    # A member of a group is this program again, in a process of its own (members.py).
+    parser.add_argument("--topic")
+    parser.add_argument("--group")
+    parser.add_argument("--instance")
+    parser.add_argument("--session-ms", type=int)
     return parser.parse_args()
 
 
@@ -26,12 +34,21 @@ def tell(**line):
     print(json.dumps(line), flush=True)
 
 
-def need(what):
-    """Asks the runner for something and waits until it is done."""
+def ask(what):
+    """Asks the runner for something; `answered` waits for it."""
     tell(need=what)
+
+
+def answered(what):
     answer = sys.stdin.readline()
     if answer.strip() != "done":
         sys.exit(f"the runner answered {answer!r} to need {what}")
+
+
+def need(what):
+    """Asks the runner for something and waits until it is done."""
+    ask(what)
+    answered(what)
 
 
 def check(text, expected, found):
@@ -80,11 +97,3 @@ class Digest:
     def hex(self):
         rows = sorted((partition, digest.hexdigest()) for partition, digest in self.partitions.items())
         return hashlib.sha256(repr(rows).encode()).hexdigest()
-
-
-def main(scenarios, options):
-    play = scenarios.get(options.scenario)
-    if play is None:
-        sys.exit(f"no scenario {options.scenario}; there are {', '.join(scenarios)}")
-    play(options)
-    tell(passed=True)

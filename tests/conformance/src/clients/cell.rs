@@ -17,13 +17,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use holdfast_bench::broker::Running;
-use holdfast_bench::clock::Stopwatch;
+use holdfast_bench::clock::{Stopwatch, nap};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -32,6 +32,9 @@ use super::Size;
 use super::programs::Program;
 use crate::Result;
 use crate::node::Place;
+
+/// From the end of a program's output to its own.
+const END_WAIT_S: f64 = 30.0;
 
 /// How a cell ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,10 +170,16 @@ impl Task<'_> {
             format!("{} cannot start: {error}", command.get_program().to_string_lossy())
         })?;
         let group = Group(Pid::from_raw(child.id() as i32));
-        let end = self.listen(&mut child, node, told);
+        let log = self.logs.join(format!("{}.log", self.scenario));
+        let log = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let errors = child.stderr.take().ok_or("no standard error")?;
+        let errors = thread::spawn(move || last_line(errors, log));
+        let end = self.listen(&mut child, node, told).and_then(|()| ended(&mut child));
+        // What it started may still hold its standard error open: killed before that is read out.
         drop(group);
-        let status = child.wait().map_err(|error| error.to_string())?;
-        let last_words = end?;
+        let _ = child.wait();
+        let last_words = errors.join().ok().flatten();
+        let status = end?;
         if let Some(status) = node.running.as_mut().and_then(Running::ended) {
             return Err(format!("the node ended by itself: {status}"));
         }
@@ -198,17 +207,8 @@ impl Task<'_> {
         Ok(command)
     }
 
-    /// Follows the program until its output ends; the last line of its standard error.
-    fn listen(
-        &self,
-        child: &mut Child,
-        node: &mut Node,
-        told: &mut Told,
-    ) -> Result<Option<String>> {
-        let log = self.logs.join(format!("{}.log", self.scenario));
-        let log = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let errors = child.stderr.take().ok_or("no standard error")?;
-        let errors = thread::spawn(move || last_line(errors, log));
+    /// Follows the program until its output ends.
+    fn listen(&self, child: &mut Child, node: &mut Node, told: &mut Told) -> Result<()> {
         let lines = child.stdout.take().ok_or("no standard output")?;
         let mut input = child.stdin.take().ok_or("no standard input")?;
         let (sender, receiver) = mpsc::channel();
@@ -235,8 +235,20 @@ impl Task<'_> {
                 }
             }
         }
-        Ok(errors.join().ok().flatten())
+        Ok(())
     }
+}
+
+/// The status of a program that has closed its output, which is its end or nearly so.
+fn ended(child: &mut Child) -> Result<ExitStatus> {
+    let clock = Stopwatch::start();
+    while clock.seconds() < END_WAIT_S {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        nap(Duration::from_millis(5));
+    }
+    Err(format!("closed its output but did not end within {END_WAIT_S} s"))
 }
 
 /// One line of a program.
