@@ -57,6 +57,9 @@ pub(crate) const JAVA: &[Need] = &[
 pub(crate) const PYTHON: &[Need] =
     &[need("python3", "python3", "python3"), need("pip3", "python3-pip", "python3-pip")];
 
+/// What the client programs need beside the tools that `clients` fetches.
+pub(crate) const CLIENTS: &[Need] = &[need("kcat", "kcat", "kcat")];
+
 fn missing(needs: &[Need]) -> Vec<Need> {
     let absent = |need: &&Need| match need.brings.strip_prefix('/') {
         Some(_) => !Path::new(need.brings).exists(),

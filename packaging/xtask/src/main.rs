@@ -7,11 +7,13 @@
 //! ```text
 //! demo ─┐                        install   packages of the distribution
 //! test ─┼─▶ steps ─▶ programs    tools     clients and tools kept in a cache outside the clone
-//! bench ┘                        binaries  one release build for all of it
+//! bench ┘                        clients   what the stock clients of the conformance matrix need
+//!                                binaries  one release build for all of it
 //! ```
 
 mod bench;
 mod binaries;
+mod clients;
 mod clock;
 mod demo;
 mod install;

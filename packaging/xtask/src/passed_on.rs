@@ -1,12 +1,14 @@
 //! `sim`, `crash`, `conformance`: build the program in release mode and pass the arguments on.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 
 use crate::binaries;
+use crate::clients;
 use crate::install;
-use crate::run::{Result, checked};
+use crate::run::{Result, checked, root};
 use crate::tools;
 
 #[derive(Args)]
@@ -33,5 +35,21 @@ pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
         command.env("HOLDFAST_KAFKA_LIBS", tools::kafka_libs()?);
         command.env("HOLDFAST_LIBRDKAFKA", tools::librdkafka()?);
     }
+    let clients = options.arguments.first().is_some_and(|check| check == "clients");
+    if which == binaries::CONFORMANCE && clients {
+        clients::provide(&mut command)?;
+        command.args(&options.arguments);
+        if !options.arguments.iter().any(|argument| argument.starts_with("--work")) {
+            command.arg("--work").arg(work()?);
+        }
+        return checked(&mut command);
+    }
     checked(command.args(&options.arguments))
+}
+
+/// Where the matrix keeps its nodes and the clients' output, for a look after a failure.
+fn work() -> Result<PathBuf> {
+    let path = root().join("target/clients");
+    std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
 }

@@ -15,6 +15,15 @@ use crate::run::{Result, checked, output, root, shown};
 const CARGO_DENY: &str = "0.20.2";
 /// librdkafka as Python's wheel brings it: no compiler is needed for a stock client.
 const CONFLUENT_KAFKA: &str = "2.16.1";
+/// Clients written in Python, with the codecs they call for; confluent-kafka stands apart.
+const PYTHON_CLIENTS: [&str; 6] = [
+    "kafka-python==3.0.12",
+    "aiokafka==0.14.0",
+    "python-snappy==0.7.3",
+    "cramjam==2.14.0",
+    "lz4==4.4.5",
+    "zstandard==0.25.0",
+];
 /// The Kafka that results are compared with; `tests/bench/kafka/pom.xml` names the same.
 pub(crate) const KAFKA: &str = "4.3.1";
 
@@ -77,14 +86,28 @@ pub(crate) fn kafka_libs() -> Result<PathBuf> {
 /// confluent-kafka, which carries librdkafka, for this machine's `python3`: a directory for
 /// PYTHONPATH.
 pub(crate) fn librdkafka() -> Result<PathBuf> {
+    wheels("confluent-kafka", CONFLUENT_KAFKA, &[&format!("confluent-kafka=={CONFLUENT_KAFKA}")])
+}
+
+/// kafka-python and aiokafka: a directory for PYTHONPATH.
+pub(crate) fn python_clients() -> Result<PathBuf> {
+    let version = |package: &str| package.split("==").nth(1).unwrap_or_default().to_owned();
+    // The first two name the directory: a codec changes with them or not at all.
+    let versions =
+        format!("{}-aiokafka-{}", version(PYTHON_CLIENTS[0]), version(PYTHON_CLIENTS[1]));
+    wheels("kafka-python", &versions, &PYTHON_CLIENTS)
+}
+
+/// Packages of PyPI in a directory of the cache.
+fn wheels(name: &str, version: &str, packages: &[&str]) -> Result<PathBuf> {
     install::ensure(install::PYTHON)?;
     let line = "import sys; print('%d.%d' % sys.version_info[:2])";
     let python = output(Command::new("python3").args(["-c", line]))?;
     // A wheel fits one version of Python.
-    kept(&format!("confluent-kafka-{CONFLUENT_KAFKA}-python-{python}"), |partial| {
+    kept(&format!("{name}-{version}-python-{python}"), |partial| {
         let mut command = Command::new("python3");
         command.args(["-m", "pip", "install", "-q", "--no-input", "--disable-pip-version-check"]);
-        command.arg(format!("confluent-kafka=={CONFLUENT_KAFKA}")).arg("--target").arg(partial);
+        command.args(packages).arg("--target").arg(partial);
         eprintln!("Running: {}", shown(&command));
         checked(&mut command)
     })

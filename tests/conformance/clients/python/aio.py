@@ -128,9 +128,14 @@ def rows(polled):
 class Reader:
     def __init__(self, bootstrap, topic, partitions):
         self.topic = topic
-        self.consumer = run(made(AIOKafkaConsumer, bootstrap_servers=bootstrap, enable_auto_commit=False,
-                                 auto_offset_reset="none", check_crcs=True))
-        self.consumer.assign([TopicPartition(topic, partition) for partition in partitions])
+
+        async def start():
+            consumer = await made(AIOKafkaConsumer, bootstrap_servers=bootstrap, enable_auto_commit=False,
+                                  auto_offset_reset="none", check_crcs=True)
+            consumer.assign([TopicPartition(topic, partition) for partition in partitions])
+            return consumer
+
+        self.consumer = run(start())
 
     def place(self, partition):
         return TopicPartition(self.topic, partition)

@@ -27,8 +27,8 @@ STATIC_SESSION_MS = 45_000
 MORE = 60
 
 
-def hash_of(key, value, timestamp_ms):
-    return hashlib.sha256(repr((key, value, timestamp_ms)).encode()).hexdigest()[:16]
+def hash_of(key, value):
+    return hashlib.sha256(repr((key, value)).encode()).hexdigest()[:16]
 
 
 def be_member(library, options):
@@ -44,7 +44,7 @@ def be_member(library, options):
             tell(assigned=state[0], rebalances=state[1])
             shown = state
         if records:
-            tell(records=[[row[0], row[1], hash_of(row[2], row[3], row[5])] for row in records])
+            tell(records=[[row[0], row[1], hash_of(row[2], row[3])] for row in records])
         try:
             what = told.get_nowait()
         except queue.Empty:
@@ -61,9 +61,9 @@ def be_member(library, options):
 class Member:
     """The parent's end of a member."""
 
-    def __init__(self, options, topic, group, session_ms, instance=None):
-        line = [sys.executable, sys.argv[0], "--scenario", "member", "--bootstrap", options.bootstrap]
-        line += ["--prefix", options.prefix, "--topic", topic, "--group", group, "--session-ms", str(session_ms)]
+    def __init__(self, bootstrap, topic, group, session_ms, instance=None):
+        line = [sys.executable, sys.argv[0], "--scenario", "member", "--bootstrap", bootstrap]
+        line += ["--prefix", topic, "--topic", topic, "--group", group, "--session-ms", str(session_ms)]
         line += ["--instance", instance] if instance else []
         self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.assigned, self.rebalances, self.records, self.words = [], 0, [], set()
@@ -102,9 +102,9 @@ def play_group(library, options, patience_s):
     def send(count):
         start = len(sent)
         for index in range(start, start + count):
-            row = (index % PARTITIONS, f"key-{index}".encode(), f"value-{index}".encode(), BASE_TIME_MS + index)
-            sent[(row[0], index // PARTITIONS)] = hash_of(*row[1:])
-            producer.send(topic, row[0], row[1], row[2], [], row[3], lambda offset: None)
+            partition, key, value = index % PARTITIONS, f"key-{index}".encode(), f"value-{index}".encode()
+            sent[(partition, index // PARTITIONS)] = hash_of(key, value)
+            producer.send(topic, partition, key, value, [], BASE_TIME_MS + index, lambda offset: None)
         producer.finish()
 
     def wait(text, holds, members):
@@ -129,11 +129,16 @@ def play_group(library, options, patience_s):
     def consumed(members):
         return {(row[0], row[1]): row[2] for member in members for row in member.records}
 
+    def start(*settings):
+        if hasattr(library, "start_member"):
+            return library.start_member(hash_of, *settings)
+        return Member(options.bootstrap, *settings)
+
     # A multiple of the partitions, so that every partition has as many.
     send(options.records // PARTITIONS * PARTITIONS)
-    first = Member(options, topic, group_id, SESSION_MS)
-    second = Member(options, topic, group_id, SESSION_MS)
-    static = Member(options, topic, group_id, STATIC_SESSION_MS, "static-1")
+    first = start(topic, group_id, SESSION_MS)
+    second = start(topic, group_id, SESSION_MS)
+    static = start(topic, group_id, STATIC_SESSION_MS, "static-1")
     members = [first, second, static]
     wait("three members share the partitions", lambda: shared(members), members)
     check("members with two partitions each", [2, 2, 2], [len(member.assigned) for member in members])
@@ -146,7 +151,7 @@ def play_group(library, options, patience_s):
 
     kept, rebalances = static.assigned, first.rebalances
     static.kill()
-    again = Member(options, topic, group_id, STATIC_SESSION_MS, "static-1")
+    again = start(topic, group_id, STATIC_SESSION_MS, "static-1")
     wait("the static member is back", lambda: again.assigned, [first, again])
     check("the static member's partitions", kept, again.assigned)
     send(MORE * PARTITIONS)
@@ -168,7 +173,7 @@ def play_group(library, options, patience_s):
     send(MORE * PARTITIONS)
     need("restart")
     # A static member does not leave when it closes, so it is its name that comes back.
-    resumed = Member(options, topic, group_id, STATIC_SESSION_MS, "static-1")
+    resumed = start(topic, group_id, STATIC_SESSION_MS, "static-1")
     fresh = {place: row for place, row in sent.items() if place[1] >= committed}
     wait("resumed after the restart", lambda: len(consumed([resumed])) >= len(fresh), [resumed])
     firsts = {partition: min(row[1] for row in resumed.records if row[0] == partition)

@@ -11,6 +11,8 @@ Each program beside this file adapts one library to these few words and runs `ma
                                         .offset_for_time(p, ms) .limits(p) .poll() .close()
     member(options)                     subscribed, in a group: .poll() .assignment() .rebalances .commit() .close()
     admin()                             its administrative calls; those it lacks are not methods of it
+    scenarios                           optional: those that it tells in its own way
+    start_member(…)                     optional: a member of another kind than members.Member
     commit_alone(group, topic, offsets) commits without being a member
 
 A record is (partition, offset, key, value, headers, timestamp_ms).
@@ -20,6 +22,7 @@ import os
 import sys
 import time
 import traceback
+from collections import Counter
 
 from common import BASE_TIME_MS, CODECS, KEEP, PARTITIONS, Digest, answered, arguments, ask, check, record, tell
 from members import be_member, play_group
@@ -36,13 +39,16 @@ def main(library_of):
     try:
         play(library_of)
         status = 0
-    except SystemExit as ended:
-        status = 1 if ended.code else 0
-        if ended.code:
-            print(ended.code, file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
+    except (SystemExit, Exception) as ended:
         status = 1
+        # Kept: what its frames hold must not complain of its end after this.
+        why = ended
+        if not isinstance(why, SystemExit):
+            traceback.print_exc()
+        elif why.code:
+            print(why.code, file=sys.stderr)
+        else:
+            status = 0
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -55,6 +61,7 @@ def play(library_of):
         be_member(library, options)
         return
     scenarios = {"codecs": codecs, "seek": seek, "group": group, "admin": admin, "idempotent": idempotent}
+    scenarios.update(getattr(library, "scenarios", {}))
     tell(client=library.name())
     scenarios[options.scenario](library, options)
     tell(passed=True)
@@ -74,9 +81,19 @@ def read(reader, count):
     return records
 
 
+def rest(reader):
+    """What else there is: several polls in a row bring nothing."""
+    records, idle = [], 0
+    while idle < 3:
+        batch = reader.poll()
+        idle = 0 if batch else idle + 1
+        records.extend(batch)
+    return records
+
+
 def nothing_more(reader):
-    """What a few more polls bring: nothing, or the count above was wrong."""
-    return sum(len(reader.poll()) for _ in range(3))
+    """How many records there are beyond those counted: none, or the count was wrong."""
+    return len(rest(reader))
 
 
 def digest_of(records):
@@ -195,9 +212,11 @@ def idempotent(library, options):
     reader = library.reader(topic, list(range(PARTITIONS)))
     for partition in range(PARTITIONS):
         reader.beginning(partition)
-    records = read(reader, options.records)
-    check("after the last", 0, nothing_more(reader))
+    records = read(reader, options.records) + rest(reader)
     reader.close()
+    times = Counter(row[3] for row in records)
+    doubled = sorted(value.decode() for value in times if times[value] > 1)
+    check("records stored more than once, and the first of them", (0, []), (len(doubled), doubled[:3]))
     for partition in range(PARTITIONS):
         values = [row[3] for row in records if row[0] == partition]
         expected = [f"number-{index:09}".encode() for index in range(partition, options.records, PARTITIONS)]
