@@ -2,9 +2,9 @@
 //!
 //! | step | file | what can be told there |
 //! | --- | --- | --- |
-//! | 1 arguments | `arguments` | HF-1001, HF-1009 |
+//! | 1 arguments and settings | `arguments`, `settings` | HF-1001, HF-1009, HF-1013 to HF-1016 |
 //! | 2 data directory | `directory` | HF-1002, HF-1003 |
-//! | 3 address bound, not yet listening | `listener` | HF-1007, HF-1008 |
+//! | 3 address bound, not yet listening; health told | `listener`, `admin` | HF-1007, HF-1008, HF-1016 |
 //! | 4 device probed and locked | `lane` | HF-1002, HF-1004, HF-1011 |
 //! | 5 log made or recovered, shards served | `lane` | HF-1003, HF-1005, HF-1006 |
 //! | 6 listening, READY | here | HF-1007 |
@@ -14,36 +14,39 @@
 
 pub mod arguments;
 pub mod directory;
+pub(crate) mod facts;
 mod lane;
 mod listener;
 mod wal_report;
 
+use crate::admin;
 use crate::clock::KernelClock;
 use crate::cold_reader::SegmentColdReader;
-use crate::connection::budget::Budget;
+use crate::lane_pulse::pulse;
 use crate::lane_thread::{LaneDoor, LaneEnd};
+use crate::logging;
+use crate::node::{Identity, Node, Phase};
+use crate::reload::Reload;
 use crate::report::{Code, Report};
 use crate::serve::{Service, serve_until_stopped};
 use crate::service_manager;
-use arguments::{Arguments, Options};
+use crate::settings::{self, Loaded, Options};
+use arguments::Arguments;
 use holdfast_base::LaneId;
 use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, Settings};
 use holdfast_io::{BufferPool, SegmentReader};
-use holdfast_metadata::Listener;
+use holdfast_metadata::{BrokerSettings, Image, Listener, NodeFacts};
 use holdfast_protocol::MAX_REQUEST_BYTES;
 use holdfast_wal::WalConfig;
-use lane::Progress;
+use lane::{Begin, Progress};
 use listener::BoundListener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-/// The listener every node has until there is a configuration file.
-const LISTENER_NAME: &str = "PLAINTEXT";
-/// Bytes of requests in flight over all connections: a quarter of a small server's memory, and
-/// more than a WAL takes in a second.
-const IN_FLIGHT_BYTES: usize = 256 << 20;
+/// The only listener a node has until listeners have names.
+pub(crate) const LISTENER_NAME: &str = "PLAINTEXT";
 /// Memory kept for reads from the device.
 const COLD_POOL_BYTES: usize = 4 << 20;
 /// systemd is asked for more time this often while the log is read.
@@ -62,23 +65,34 @@ pub fn run(arguments: Arguments) -> Result<(), Report> {
 /// # Errors
 /// As [`run`].
 pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Result<(), Report> {
-    let options = arguments::check(arguments)?;
+    let loaded = settings::load(&arguments)?;
+    logging::apply(loaded.options.log_format, &loaded.options.log_filter);
+    report_settings(&loaded);
+    let options = loaded.options.clone();
+    let node = Arc::new(Node::new(&options));
     let runtime = runtime()?;
     let segment_bytes = segment_bytes(&options);
     let directory = directory::open(&options.data_dir, segment_bytes)?;
     let bound = {
         let _entered = runtime.enter();
+        start_admin(&options, &node)?;
         BoundListener::bind(options.listen)?
     };
-    let advertised = Arc::new(advertised(&options, bound.address()));
+    let address = bound.address();
+    let advertised = Arc::new(advertised(&options, address));
     let listeners = vec![Listener {
         name: LISTENER_NAME.to_owned(),
         host: advertised.host.clone(),
         port: advertised.port,
     }];
     let identity = directory.identity;
+    let known = Identity { node: identity.node, cluster: identity.cluster };
+    node.identity.set(known).expect("only this function names the node");
+    let facts = facts::facts(&options, identity.node, Some(address));
+    node.set_facts(facts.clone());
+    let static_settings = BrokerSettings::of(&Image::default(), &facts);
     let lane_path = directory.lane_path();
-    let config = lane::lane_config(&options, &directory, listeners)?;
+    let config = lane::lane_config(&options, &directory, address, listeners)?;
     let started = lane::start(&options, directory, config)?;
     tracing::info!(
         backend = started.disk.backend,
@@ -89,36 +103,45 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     for note in &started.disk.notes {
         tracing::warn!("{note}");
     }
+    node.disk.set(*started.disk).expect("only this function knows the disk");
     let reader = SegmentReader::new(&lane_path, BufferPool::new(COLD_POOL_BYTES))
         .map_err(|error| wal_report::of_disk(&lane_path, options.wal_backend, &error))?;
     let door = LaneDoor::new(started.waker.clone());
+    let (pulse, watch) = pulse(door.clone());
+    drop(node.lane.set(watch));
     let broker = Arc::new(Broker::new(BrokerParts {
         node: identity.node,
         lane: Arc::new(door.clone()),
         cold: Arc::new(SegmentColdReader::new(reader, identity.segment_bytes)),
         clock: Arc::new(KernelClock),
-        settings: Settings::default(),
+        settings: broker_settings(&options, facts),
     }));
-    if started.begin.send((door.clone(), Arc::clone(&broker))).is_err() {
+    let begin =
+        Begin { door: door.clone(), broker: Arc::clone(&broker), node: Arc::clone(&node), pulse };
+    if started.begin.send(begin).is_err() {
         return Err(lane::ended_early());
     }
-    wait_until_ready(&started.progress)?;
+    wait_until_ready(&node, &started.progress)?;
 
     let _entered = runtime.enter();
-    let address = bound.address();
-    let socket = bound.listen()?;
+    let socket = bound.listen(backlog(&options))?;
     let status = format!("serving on {address} as {}:{}", advertised.host, advertised.port);
+    node.address.set(address).expect("only this function listens");
+    node.set_phase(Phase::Serving);
     service_manager::ready(&status);
     tracing::info!(cluster = %identity.cluster, node = identity.node.0, "{status}");
     listening(address);
 
+    let request_bytes_max = usize::try_from(static_settings.request_bytes_max);
     let service = Service {
         socket,
-        broker,
-        budget: Budget::new(IN_FLIGHT_BYTES),
-        request_bytes_max: MAX_REQUEST_BYTES,
+        broker: Arc::clone(&broker),
+        node: Arc::clone(&node),
+        request_bytes_max: request_bytes_max
+            .map_or(MAX_REQUEST_BYTES, |b| b.min(MAX_REQUEST_BYTES)),
         listener: Arc::from(LISTENER_NAME),
         advertised,
+        reload: Reload::new(arguments, loaded, node, broker),
     };
     let end = runtime.block_on(serve_until_stopped(service, door, started.thread));
     match end {
@@ -134,6 +157,42 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
              as it can still be read",
         )),
     }
+}
+
+fn report_settings(loaded: &Loaded) {
+    let files: Vec<String> = loaded.files.iter().map(|file| file.display().to_string()).collect();
+    if !files.is_empty() {
+        tracing::info!("configured by {}", files.join(", "));
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Metrics and health are served from here on, before the log is read.
+fn start_admin(options: &Options, node: &Arc<Node>) -> Result<(), Report> {
+    let Some(admin) = options.admin else { return Ok(()) };
+    if let Some(listener) = admin::bind(admin, options.dev)? {
+        let address = listener.local_addr().unwrap_or(admin.address);
+        tracing::info!("metrics and health on http://{address}/");
+        tokio::spawn(admin::serve(listener, Arc::clone(node)));
+    }
+    Ok(())
+}
+
+/// What the broker holds from the node's own configuration.
+fn broker_settings(options: &Options, facts: NodeFacts) -> Settings {
+    Settings {
+        validation_depth: options.validation_depth,
+        facts,
+        cold_reads_at_once: options.cold_reads_at_once,
+    }
+}
+
+/// `socket.listen.backlog.size`, where somebody set it.
+fn backlog(options: &Options) -> u32 {
+    let set = options.kafka.get("socket.listen.backlog.size");
+    set.and_then(|text| text.parse().ok()).unwrap_or(listener::BACKLOG)
 }
 
 /// One worker for every core the lane leaves free, as the lane is never idle under load.
@@ -171,9 +230,13 @@ fn advertised(options: &Options, bound: SocketAddr) -> Endpoint {
     advertised
 }
 
-fn wait_until_ready(progress: &std::sync::mpsc::Receiver<Progress>) -> Result<(), Report> {
+fn wait_until_ready(
+    node: &Node,
+    progress: &std::sync::mpsc::Receiver<Progress>,
+) -> Result<(), Report> {
     let mut phase = "reading the write-ahead log";
     loop {
+        node.set_phase(Phase::Starting(phase));
         service_manager::still_starting(phase);
         match progress.recv_timeout(PROGRESS_INTERVAL) {
             Ok(Progress::Recovered) => {

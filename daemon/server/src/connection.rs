@@ -15,15 +15,18 @@
 //! producers send and leave.
 //!
 //! Caveat: a client that does not read its answers holds them, up to one Fetch answer, until the
-//! idle limit ends the connection.
+//! send limit ends the connection.
 
 pub mod budget;
 pub mod reader;
 pub mod writer;
 
-use budget::{Budget, Reservation};
+use crate::metrics::answer_error;
+use crate::node::Node;
+use budget::Reservation;
 use bytes::Bytes;
 use holdfast_broker::{Broker, Context, Order, Reply, ReplyFuture, order_of};
+use holdfast_protocol::frame::LENGTH_BYTES;
 use reader::{Frame, FrameReader, ReadEnd};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -40,8 +43,12 @@ use writer::write_pieces;
 const PIPELINED_MAX: usize = 32;
 /// And their bytes, so that one connection cannot hold the whole node's budget.
 const PIPELINED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// `connections.max.idle.ms` of Kafka. Java closes first, after 9 minutes.
-pub const IDLE_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// A client that takes nothing of an answer for so long is gone.
+const SEND_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// A connection looks at its idle limit at least this often, so that a changed one takes hold.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// And at most this often.
+const CHECK_PAUSE: Duration = Duration::from_millis(50);
 /// A request that has begun must arrive in this time: 100 MiB over a 10 Mbit/s line take 84 s.
 const FRAME_LIMIT: Duration = Duration::from_secs(3 * 60);
 
@@ -49,8 +56,8 @@ const FRAME_LIMIT: Duration = Duration::from_secs(3 * 60);
 pub struct Shared {
     /// Answers requests.
     pub broker: Arc<Broker>,
-    /// Bounds the bytes of requests.
-    pub budget: Budget,
+    /// Whose limits and budget hold, and where is counted.
+    pub node: Arc<Node>,
     /// Largest request of this listener.
     pub request_bytes_max: usize,
     /// True once the daemon stops: finish what was sent, take nothing new.
@@ -61,6 +68,10 @@ pub struct Shared {
 struct Unanswered {
     reply: ReplyFuture,
     order: Order,
+    /// API key and version.
+    key: i16,
+    version: i16,
+    started: Instant,
     /// Given back with the answer.
     reservation: Reservation,
 }
@@ -77,6 +88,7 @@ enum End {
 /// Serves a connection until it ends.
 pub async fn serve(mut stream: TcpStream, peer: SocketAddr, context: Context, shared: &Shared) {
     let context = Arc::new(context);
+    let _counted = CountOnEnd(&shared.node);
     match run(&mut stream, &context, shared).await {
         End::Quiet => tracing::debug!(%peer, "connection closed"),
         End::Said(why) => {
@@ -85,21 +97,36 @@ pub async fn serve(mut stream: TcpStream, peer: SocketAddr, context: Context, sh
     }
 }
 
+/// Counts a connection's end, however it comes.
+struct CountOnEnd<'a>(&'a Node);
+
+impl Drop for CountOnEnd<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.connections_closed.add(1);
+    }
+}
+
 async fn run(stream: &mut TcpStream, context: &Arc<Context>, shared: &Shared) -> End {
     let (mut read_half, mut write_half) = stream.split();
-    let mut reader = FrameReader::new(shared.budget.clone(), shared.request_bytes_max);
+    let mut reader = FrameReader::new(shared.node.budget.clone(), shared.request_bytes_max);
     let mut stopping = shared.stopping.clone();
     let mut unanswered: VecDeque<Unanswered> = VecDeque::new();
     let mut held: Option<Frame> = None;
     // No more will come: the client has closed its side, or we are stopping.
     let mut ended: Option<End> = None;
     let mut last_progress = Instant::now();
-    let mut check_idle = Box::pin(sleep_until(last_progress + FRAME_LIMIT));
+    let first_check = shared.node.limits.idle().unwrap_or(CHECK_EVERY).min(CHECK_EVERY);
+    let mut check_idle = Box::pin(sleep_until(last_progress + first_check.max(CHECK_PAUSE)));
     loop {
         if let Some(frame) = held.take_if(|frame| may_start(&unanswered, frame)) {
+            let started = Instant::now();
             let order = order_of(&frame.bytes);
+            let (key, version) = key_and_version(&frame.bytes);
+            let received_bytes = frame.bytes.len() + LENGTH_BYTES;
+            shared.node.metrics.received_bytes.add(received_bytes as u64);
             let reply = shared.broker.start(context, frame.bytes);
-            unanswered.push_back(Unanswered { reply, order, reservation: frame.reservation });
+            let reservation = frame.reservation;
+            unanswered.push_back(Unanswered { reply, order, key, version, started, reservation });
             continue;
         }
         if let Some(end) = ended.take_if(|_| unanswered.is_empty() && held.is_none()) {
@@ -107,9 +134,9 @@ async fn run(stream: &mut TcpStream, context: &Arc<Context>, shared: &Shared) ->
         }
         tokio::select! {
             biased;
-            replies = ready_replies(&mut unanswered), if !unanswered.is_empty() => {
+            replies = ready_replies(&mut unanswered, &shared.node), if !unanswered.is_empty() => {
                 last_progress = Instant::now();
-                if let Some(end) = send(&mut write_half, replies).await {
+                if let Some(end) = send(&mut write_half, replies, &shared.node).await {
                     return end;
                 }
             }
@@ -125,14 +152,17 @@ async fn run(stream: &mut TcpStream, context: &Arc<Context>, shared: &Shared) ->
             }
             () = &mut check_idle => {
                 let inside = reader.inside_frame() && held.is_none();
-                let limit = if inside { FRAME_LIMIT } else { IDLE_LIMIT };
-                if unanswered.is_empty() && last_progress.elapsed() >= limit {
+                let limit = if inside { Some(FRAME_LIMIT) } else { shared.node.limits.idle() };
+                let idle = last_progress.elapsed();
+                if unanswered.is_empty() && limit.is_some_and(|limit| idle >= limit) {
                     return match inside {
                         true => End::Said("a request began and did not arrive in 3 minutes".to_owned()),
                         false => End::Quiet,
                     };
                 }
-                check_idle.as_mut().reset(Instant::now() + FRAME_LIMIT);
+                let left = limit.map_or(CHECK_EVERY, |limit| limit.saturating_sub(idle));
+                let pause = left.clamp(CHECK_PAUSE, CHECK_EVERY);
+                check_idle.as_mut().reset(Instant::now() + pause);
             }
         }
     }
@@ -157,12 +187,15 @@ fn may_start(unanswered: &VecDeque<Unanswered>, frame: &Frame) -> bool {
 }
 
 /// Waits for the oldest reply, and takes those behind it that are ready as well.
-async fn ready_replies(unanswered: &mut VecDeque<Unanswered>) -> Vec<Reply> {
+async fn ready_replies(unanswered: &mut VecDeque<Unanswered>, node: &Node) -> Vec<Reply> {
     std::future::poll_fn(|context| {
         let mut replies = Vec::new();
         while let Some(front) = unanswered.front_mut() {
             match front.reply.as_mut().poll(context) {
-                Poll::Ready(reply) => replies.push(reply),
+                Poll::Ready(reply) => {
+                    count(node, front, &reply);
+                    replies.push(reply);
+                }
                 Poll::Pending => break,
             }
             unanswered.pop_front();
@@ -172,8 +205,36 @@ async fn ready_replies(unanswered: &mut VecDeque<Unanswered>) -> Vec<Reply> {
     .await
 }
 
+/// API key and version of a request, for counting; what is too short to have them is nobody's.
+fn key_and_version(frame: &[u8]) -> (i16, i16) {
+    match frame.first_chunk::<4>() {
+        Some([k0, k1, v0, v1]) => (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1])),
+        None => (-1, -1),
+    }
+}
+
+/// Counts the end of a request.
+fn count(node: &Node, done: &Unanswered, reply: &Reply) {
+    let api = node.metrics.api(done.key);
+    api.latency.observe(done.started.elapsed());
+    match reply {
+        Reply::Send(pieces) => {
+            let first = pieces.first().map_or(&[][..], |piece| piece);
+            if let Some(code) = answer_error(done.key, done.version, first) {
+                api.error(code);
+            }
+        }
+        Reply::Silence => {}
+        Reply::Close(_) => api.closed.add(1),
+    }
+}
+
 /// Sends replies up to the first that ends the connection.
-async fn send(write_half: &mut tokio::net::tcp::WriteHalf<'_>, replies: Vec<Reply>) -> Option<End> {
+async fn send(
+    write_half: &mut tokio::net::tcp::WriteHalf<'_>,
+    replies: Vec<Reply>,
+    node: &Node,
+) -> Option<End> {
     let mut pieces: VecDeque<Bytes> = VecDeque::new();
     let mut end = None;
     for reply in replies {
@@ -186,8 +247,12 @@ async fn send(write_half: &mut tokio::net::tcp::WriteHalf<'_>, replies: Vec<Repl
             }
         }
     }
-    match timeout(IDLE_LIMIT, write_pieces(write_half, pieces)).await {
-        Ok(Ok(())) => end,
+    let bytes: usize = pieces.iter().map(Bytes::len).sum();
+    match timeout(SEND_LIMIT, write_pieces(write_half, pieces)).await {
+        Ok(Ok(())) => {
+            node.metrics.sent_bytes.add(bytes as u64);
+            end
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "an answer could not be sent");
             Some(End::Quiet)

@@ -15,6 +15,7 @@
 //! "outcome unknown".
 
 use crate::clock::KernelClock;
+use crate::lane_pulse::Pulse;
 use crate::service_manager::Watchdog;
 use holdfast_base::{Clock, Now};
 use holdfast_broker::{LaneClient, PendingAnswer};
@@ -54,6 +55,11 @@ impl LaneDoor {
     #[must_use]
     pub fn new(waker: Waker) -> LaneDoor {
         LaneDoor { inbox: Arc::default(), waker }
+    }
+
+    /// Makes the lane turn once more.
+    pub fn wake(&self) {
+        self.waker.wake();
     }
 
     /// Lets the lane answer what it has and end.
@@ -132,11 +138,13 @@ pub enum LaneEnd {
     DeviceFailed(String),
 }
 
-/// Runs `lane` until it ends. `publish` is called with every new picture, `ready` once, when the
-/// lane can serve: from then on nobody meets a leader that still applies what older terms left.
+/// Runs `lane` until it ends. `pulse` tells who asks how it goes, `publish` is called with every
+/// new picture, `ready` once, when the lane can serve: from then on nobody meets a leader that
+/// still applies what older terms left.
 pub fn run<D: WaitableDisk>(
     mut lane: Lane<D>,
     door: &LaneDoor,
+    mut pulse: Pulse,
     mut publish: impl FnMut(Published),
     ready: impl FnOnce(),
 ) -> LaneEnd {
@@ -164,10 +172,13 @@ pub fn run<D: WaitableDisk>(
             open.close(ticket, answer);
         }
         if let Some(ready) = ready.take_if(|_| is_settled(&lane)) {
+            pulse.tell(now, || lane.status());
             ready();
         }
         watchdog.feed(now.boottime_ns);
+        pulse.turned(now, || lane.status());
         if lane.has_failed() {
+            pulse.tell(now, || lane.status());
             let why = lane.status().failed.map_or_else(String::new, |error| error.to_string());
             return LaneEnd::DeviceFailed(why);
         }

@@ -63,6 +63,14 @@ codes! {
     BackendRefused = ("1011", 1);
     /// A thread or a kernel object the daemon cannot live without could not be made.
     SystemRefused = ("1012", 1);
+    /// A configuration file cannot be read, or is not TOML.
+    ConfigUnreadable = ("1013", 2);
+    /// A name that is no setting.
+    SettingUnknown = ("1014", 2);
+    /// A setting has a value it cannot have.
+    SettingInvalid = ("1015", 2);
+    /// The address for metrics and health is refused or cannot be used.
+    AdminRefused = ("1016", 2);
 }
 
 /// One message for the operator.

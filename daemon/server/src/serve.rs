@@ -2,31 +2,35 @@
 //! is answered and the lane is told to stop.
 //!
 //! ```text
-//! SIGTERM, SIGINT ─▶ no new connections ─▶ open ones finish what was sent (10 s at most)
+//! SIGTERM, SIGINT ─▶ no new connections ─▶ open ones finish what was sent (stop.drain)
 //!                                       ─▶ lane answers what it has ─▶ exit 0
+//! SIGHUP ─▶ the configuration is read again, see `reload`
 //! device failed   ─▶ lane's end ─────────────────────────────────────▶ exit 1
 //! ```
 
 use crate::boot::context;
-use crate::connection::budget::Budget;
 use crate::connection::{Shared, serve};
 use crate::lane_thread::{LaneDoor, LaneEnd};
+use crate::node::{Node, Phase};
+use crate::reload::Reload;
 use crate::service_manager;
+use crate::status_line;
 use holdfast_broker::{Broker, Endpoint};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-/// After a signal, connections get this long to have what they sent answered; long polls are cut.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// After accept fails for want of descriptors, so that the log is not flooded.
+/// After accept fails for want of descriptors: the connection waits in the kernel, and a descriptor
+/// comes free whenever another connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What happens again and again is told once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Idle seconds before the first probe of a connection whose peer may be gone, and between probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -37,19 +41,21 @@ pub struct Service {
     pub socket: TcpListener,
     /// Answers.
     pub broker: Arc<Broker>,
-    /// Bounds requests in flight.
-    pub budget: Budget,
+    /// The node as an operator sees it; its limits and its budget hold here.
+    pub node: Arc<Node>,
     /// Largest request.
     pub request_bytes_max: usize,
     /// The listener's name.
     pub listener: Arc<str>,
     /// What its clients are told.
     pub advertised: Arc<Endpoint>,
+    /// For SIGHUP.
+    pub reload: Reload,
 }
 
 /// Serves until a signal, or until the lane ends by itself.
 pub async fn serve_until_stopped(
-    service: Service,
+    mut service: Service,
     door: LaneDoor,
     lane: JoinHandle<LaneEnd>,
 ) -> LaneEnd {
@@ -57,30 +63,43 @@ pub async fn serve_until_stopped(
     let mut lane_end = watch_lane(lane);
     let shared = Arc::new(Shared {
         broker: Arc::clone(&service.broker),
-        budget: service.budget.clone(),
+        node: Arc::clone(&service.node),
         request_bytes_max: service.request_bytes_max,
         stopping,
     });
+    let node = Arc::clone(&service.node);
+    let status = tokio::spawn(status_line::keep_current(Arc::clone(&node)));
     let mut connections = JoinSet::new();
     let mut signals = Box::pin(stop_signal());
+    let mut hang_ups = signal(SignalKind::hangup()).ok();
+    let mut door_keeper = DoorKeeper::default();
     let early_end = loop {
+        let full = connections.len() >= node.limits.connections_max() as usize;
+        door_keeper.full(&node, full);
         tokio::select! {
-            accepted = service.socket.accept() => match accepted {
+            accepted = service.socket.accept(), if !full => match accepted {
                 Ok((stream, peer)) => {
+                    let Some(seat) = node.seats.take(peer.ip(), node.limits.per_ip_max()) else {
+                        door_keeper.refused_per_ip(&node, peer);
+                        continue;
+                    };
+                    node.metrics.connections_opened.add(1);
                     let context = context(&service, peer);
                     let shared = Arc::clone(&shared);
                     connections.spawn(async move {
+                        let _seat = seat;
                         prepare(&stream, peer);
                         serve(stream, peer, context, &shared).await;
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
+                    door_keeper.failed(&node, &error);
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            // Finished ones are taken off the set; a panic in one has been printed and is its own.
+        // Finished ones are taken off the set; a panic in one has been printed and is its own.
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(()) = hang_up(&mut hang_ups) => service.reload.run(),
             end = &mut lane_end => break Some(end.unwrap_or(LaneEnd::Stopped)),
             name = &mut signals => {
                 tracing::info!("{name}: stopping");
@@ -88,7 +107,10 @@ pub async fn serve_until_stopped(
             }
         }
     };
+    node.set_phase(Phase::Stopping);
+    status.abort();
     service_manager::stopping();
+    let drain_limit = service.reload.drain_limit();
     drop(service.socket);
     if stop.send(true).is_err() {
         tracing::debug!("no connection is open");
@@ -97,13 +119,89 @@ pub async fn serve_until_stopped(
         connections.shutdown().await;
         return end;
     }
-    let drained = timeout(DRAIN_LIMIT, async { while connections.join_next().await.is_some() {} });
+    let drained = timeout(drain_limit, async { while connections.join_next().await.is_some() {} });
     if drained.await.is_err() {
         tracing::info!(open = connections.len(), "closing connections that wait for records");
     }
     connections.shutdown().await;
     door.stop();
     lane_end.await.unwrap_or(LaneEnd::Stopped)
+}
+
+/// What goes wrong at the door, told once a minute with how often.
+#[derive(Default)]
+struct DoorKeeper {
+    was_full: bool,
+    full: Seldom,
+    per_ip: Seldom,
+    failures: Seldom,
+}
+
+impl DoorKeeper {
+    /// Kafka's way with `max.connections`: who comes then waits in the kernel until one leaves.
+    fn full(&mut self, node: &Node, full: bool) {
+        if full && !self.was_full {
+            node.metrics.waits_for_connections.add(1);
+            if let Some(times) = self.full.happened() {
+                tracing::warn!(
+                    connections = node.open_connections(),
+                    times,
+                    "max.connections is reached; new connections wait until one ends"
+                );
+            }
+        }
+        self.was_full = full;
+    }
+
+    fn refused_per_ip(&mut self, node: &Node, peer: SocketAddr) {
+        node.metrics.refused_per_ip.add(1);
+        if let Some(times) = self.per_ip.happened() {
+            tracing::warn!(
+                peer = %peer.ip(),
+                times,
+                "a connection was closed: its address has max.connections.per.ip open"
+            );
+        }
+    }
+
+    fn failed(&mut self, node: &Node, error: &std::io::Error) {
+        node.metrics.accept_failures.add(1);
+        if let Some(times) = self.failures.happened() {
+            tracing::error!(
+                %error,
+                times,
+                connections = node.open_connections(),
+                "connections cannot be taken and wait; raise LimitNOFILE= if descriptors are used up"
+            );
+        }
+    }
+}
+
+/// Counts, and speaks up once in [`TELL_EVERY`].
+#[derive(Default)]
+struct Seldom {
+    told_at: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// How often it has happened since it was last told, if it is time to tell.
+    fn happened(&mut self) -> Option<u64> {
+        self.times += 1;
+        if self.told_at.is_some_and(|told_at| told_at.elapsed() < TELL_EVERY) {
+            return None;
+        }
+        self.told_at = Some(Instant::now());
+        Some(std::mem::take(&mut self.times))
+    }
+}
+
+/// The next SIGHUP; never, when they cannot be received.
+async fn hang_up(signals: &mut Option<Signal>) -> Option<()> {
+    match signals {
+        Some(signals) => signals.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The end of the lane's thread as a future. A panic there has been printed: the node is dead.

@@ -1,5 +1,5 @@
 //! What systemd is told: READY once clients can connect, STATUS for `systemctl status`, WATCHDOG
-//! from the lane's own turns, EXTEND_TIMEOUT during recovery, STOPPING.
+//! from the lane's own turns, EXTEND_TIMEOUT during recovery, RELOADING, STOPPING.
 //!
 //! The watchdog is fed by the thread that makes records durable, never by a timer: a lane that
 //! hangs in the kernel is a node that is dead, whatever its sockets say.
@@ -26,6 +26,26 @@ pub fn ready(status: &str) {
 /// A line for `systemctl status`.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);
+}
+
+/// Whether anybody listens.
+#[must_use]
+pub fn is_listening() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// The configuration is being read again.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        // Without the time systemd takes it for no reload; it says so itself.
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// The configuration was read, whether or not anything was changed.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
 }
 
 /// Recovery goes on: do not kill us for being slow.

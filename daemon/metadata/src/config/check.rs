@@ -21,7 +21,9 @@ const SHOWN_BYTES_MAX: usize = 249;
 const EDITS_MAX: usize = 4;
 
 impl ValidValues {
-    pub(crate) fn accepts(&self, value: &str) -> bool {
+    /// Whether `value`, without the space around it, is one of them.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
         let integer = |value: &str, min: i64, max: i64| {
             value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number))
         };
@@ -62,7 +64,9 @@ impl ValidValues {
         }
     }
 
-    pub(crate) fn describe(&self) -> String {
+    /// In words, as they end "give …".
+    #[must_use]
+    pub fn describe(&self) -> String {
         match *self {
             ValidValues::Any => "any text".to_owned(),
             ValidValues::NonEmpty => "any text but none".to_owned(),

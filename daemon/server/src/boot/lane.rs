@@ -10,23 +10,23 @@
 //!       ◀── Ready: every shard served ─ turns until it ends
 //! ```
 
-use super::arguments::Options;
 use super::directory::{DataDirectory, random};
+use super::facts::facts;
 use super::wal_report::{of_disk, of_recovery, of_wal};
 use crate::clock::KernelClock;
+use crate::lane_pulse::Pulse;
 use crate::lane_thread::{LaneDoor, LaneEnd, run};
+use crate::node::Node;
 use crate::report::{Code, Report};
+use crate::settings::Options;
 use holdfast_base::{Clock, LaneId};
 use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
-use holdfast_lane::{
-    Founding, Lane, LaneConfig, NodeFacts, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
-    TAIL_CACHE_BYTES_DEV,
-};
+use holdfast_lane::{Founding, Lane, LaneConfig, PlantedBugs, Published};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
@@ -57,13 +57,26 @@ pub(crate) struct StartedLane {
     /// How the log is written.
     pub(crate) disk: Box<DiskStatus>,
     /// Hands the lane what it waits for.
-    pub(crate) begin: Sender<(LaneDoor, Arc<Broker>)>,
+    pub(crate) begin: Sender<Begin>,
+}
+
+/// What the lane's thread needs before it can turn.
+pub(crate) struct Begin {
+    /// Where calls come in.
+    pub(crate) door: LaneDoor,
+    /// Sees every new picture.
+    pub(crate) broker: Arc<Broker>,
+    /// So does this.
+    pub(crate) node: Arc<Node>,
+    /// Tells who asks how the lane goes.
+    pub(crate) pulse: Pulse,
 }
 
 /// The lane's configuration of a node alone.
 pub(crate) fn lane_config(
     options: &Options,
     directory: &DataDirectory,
+    listen: SocketAddr,
     listeners: Vec<Listener>,
 ) -> Result<LaneConfig, Report> {
     let mut seed = [0; 8];
@@ -77,12 +90,6 @@ pub(crate) fn lane_config(
         let quarter = u32::try_from(identity.segment_bytes / 4).unwrap_or(u32::MAX);
         wal.frame_bytes_max = wal.frame_bytes_max.min(quarter);
     }
-    let cache_bytes = if options.dev { TAIL_CACHE_BYTES_DEV } else { TAIL_CACHE_BYTES_DEFAULT };
-    let mut values = BTreeMap::new();
-    if options.dev {
-        // Who develops alone does not wait for more consumers.
-        values.insert("group.initial.rebalance.delay.ms".to_owned(), "0".to_owned());
-    }
     Ok(LaneConfig {
         node: identity.node,
         wal,
@@ -92,8 +99,8 @@ pub(crate) fn lane_config(
             data_shards: DATA_SHARDS,
         },
         listeners,
-        tail_cache_bytes: cache_bytes,
-        facts: NodeFacts { node: identity.node, values },
+        tail_cache_bytes: options.tail_cache_bytes,
+        facts: facts(options, identity.node, Some(listen)),
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })
@@ -143,7 +150,7 @@ fn body(
     directory: DataDirectory,
     config: LaneConfig,
     progress: &Sender<Progress>,
-    begin: &Receiver<(LaneDoor, Arc<Broker>)>,
+    begin: &Receiver<Begin>,
 ) -> LaneEnd {
     // A boot thread that is gone needs no progress.
     let tell = |step: Progress| drop(progress.send(step));
@@ -167,7 +174,7 @@ fn body(
         }
     };
     tell(Progress::Opened(disk.waker(), Box::new(disk.status())));
-    let Ok((door, broker)) = begin.recv() else { return LaneEnd::Stopped };
+    let Ok(Begin { door, broker, node, pulse }) = begin.recv() else { return LaneEnd::Stopped };
     let lane = match make_or_recover(options, directory, config, disk) {
         Ok(lane) => lane,
         Err(report) => {
@@ -176,7 +183,11 @@ fn body(
         }
     };
     tell(Progress::Recovered);
-    run(lane, &door, |published| broker.publish(&published), || tell(Progress::Ready))
+    let publish = |published: Published| {
+        broker.publish(&published);
+        node.publish(published);
+    };
+    run(lane, &door, pulse, publish, || tell(Progress::Ready))
 }
 
 fn make_or_recover(

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections the kernel completes before we take them: a client library that starts hundreds of
 /// consumers at once must not see resets.
-const BACKLOG: u32 = 1_024;
+pub(crate) const BACKLOG: u32 = 1_024;
 
 /// A bound socket that does not listen yet.
 pub(crate) struct BoundListener {
@@ -39,11 +39,11 @@ impl BoundListener {
         self.address
     }
 
-    /// Lets clients in.
-    pub(crate) fn listen(self) -> Result<TcpListener, Report> {
+    /// Lets clients in; `backlog` of them may wait to be taken.
+    pub(crate) fn listen(self, backlog: u32) -> Result<TcpListener, Report> {
         let address = self.address;
         // With SO_REUSEADDR a second daemon may bind; only one may listen.
-        self.socket.listen(BACKLOG).map_err(|error| refused(address, &error))
+        self.socket.listen(backlog).map_err(|error| refused(address, &error))
     }
 }
 

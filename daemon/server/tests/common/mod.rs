@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// Long enough for a loaded machine; a test that passes never waits for it.
@@ -39,7 +40,8 @@ impl Drop for Scratch {
 
 fn command(data_dir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfastd"));
-    command.arg("--dev").arg("--data-dir").arg(data_dir).args(["--wal-size", "64MiB"]).args(more);
+    command.arg("--dev").arg("--data-dir").arg(data_dir).args(["--wal-size", "64MiB"]);
+    command.args(["--set", "admin.address=127.0.0.1:0"]).args(more);
     command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
@@ -50,29 +52,70 @@ pub(crate) fn refused(data_dir: &Path, more: &[&str]) -> Output {
     command(data_dir, more).output().expect("it runs")
 }
 
+/// Runs the daemon to its end, without arguments of the test's own.
+pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfastd"));
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+    command.env_remove("JOURNAL_STREAM").output().expect("it runs")
+}
+
 /// A running daemon, killed at the end of the test.
 pub(crate) struct Node {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Of metrics and health.
+    pub(crate) admin: SocketAddr,
+    lines: Receiver<String>,
 }
 
 impl Node {
     pub(crate) fn start(data_dir: &Path) -> Node {
-        let mut child = command(data_dir, &["--listen", "127.0.0.1:0"]).spawn().expect("it runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let address = loop {
-            let line = lines.next().expect("it says where it serves").expect("text");
-            if let Some((_, rest)) = line.split_once("serving on ") {
-                break rest
-                    .split(' ')
-                    .next()
-                    .and_then(|text| text.parse().ok())
-                    .expect("an address");
-            }
-        };
+        Node::start_with(data_dir, &[])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, more: &[&str]) -> Node {
+        let arguments = [&["--listen", "127.0.0.1:0"], more].concat();
+        let mut child = command(data_dir, &arguments).spawn().expect("it runs");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (line_out, lines) = channel();
         // Somebody must read on, or the daemon blocks on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Node { child, address }
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                drop(line_out.send(line));
+            }
+        });
+        let address = |line: &str, after: &str, end: char| {
+            let (_, rest) = line.split_once(after).expect("it was looked for");
+            rest.split(end).next().and_then(|text| text.parse().ok()).expect("an address")
+        };
+        let line = wait_for(&lines, "http://");
+        let admin = address(&line, "http://", '/');
+        let line = wait_for(&lines, "serving on ");
+        let address = address(&line, "serving on ", ' ');
+        Node { child, address, admin, lines }
+    }
+
+    /// The next line of its log that holds `text`.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        wait_for(&self.lines, text)
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).expect("a pid"));
+        nix::sys::signal::kill(pid, signal).expect("it runs");
+    }
+
+    /// Status and body of an admin page.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|text| text.parse().ok());
+        (status.expect("a status"), body.to_owned())
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -88,6 +131,17 @@ impl Node {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
         Client { stream }
+    }
+}
+
+fn wait_for(lines: &Receiver<String>, text: &str) -> String {
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen.push(line),
+            Err(_) => panic!("{text:?} was not said:\n{}", seen.join("\n")),
+        }
     }
 }
 

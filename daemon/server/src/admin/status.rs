@@ -1,0 +1,89 @@
+//! The node as JSON, for `holdfast status` and scripts. Fields are added, never renamed.
+
+use crate::lane_pulse::LaneSnapshot;
+use crate::metrics::role_text;
+use crate::node::Node;
+use crate::status_line;
+use serde_json::{Value, json};
+
+/// Everything about the node.
+pub(crate) fn json(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
+    let identity = node.identity.get();
+    let size = node.cluster_size();
+    let not_ready = node.not_ready(lane);
+    let image = node.image();
+    json!({
+        "node": identity.map(|identity| identity.node.0),
+        "cluster": identity.map(|identity| identity.cluster.to_string()),
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at_ms": node.started_at.wall_ms,
+        "now_ms": node.now().wall_ms,
+        "ready": not_ready.is_none(),
+        "not_ready_because": not_ready,
+        "healthy": node.not_healthy(lane).is_none(),
+        "status": status_line::line(node, lane),
+        "address": node.address.get().map(ToString::to_string),
+        "boots": lane.map(|lane| lane.status.wal.boot.0),
+        "connections": {
+            "open": node.open_connections(),
+            "max": node.limits.connections_max(),
+            "per_ip_max": node.limits.per_ip_max(),
+        },
+        "topics": size.topics,
+        "partitions": size.partitions,
+        "nodes": size.nodes,
+        "shards": lane.map(|lane| shards(&image, lane)),
+        "wal": wal(node, lane),
+        "lane": lane.map(|lane| json!({
+            "age_ms": u64::try_from(lane.age(node.now()).as_millis()).unwrap_or(u64::MAX),
+            "turns": lane.turns,
+            "open_calls": lane.status.open_calls,
+            "parked_fetches": lane.status.parked_fetches,
+            "tail_cache_bytes": lane.status.tail_cache_bytes,
+            "indexed_batches": lane.status.indexed_batches,
+        })),
+    })
+}
+
+fn shards(image: &holdfast_metadata::Image, lane: &LaneSnapshot) -> Vec<Value> {
+    let row = |replica: &holdfast_consensus::ReplicaStatus| {
+        let placement = image.shards.get(&replica.shard);
+        let leader = replica.leader.and_then(|leader| {
+            let mut replicas = placement?.replicas.iter();
+            replicas.find(|(id, _)| *id == leader).map(|(_, node)| node.0)
+        });
+        json!({
+            "shard": replica.shard.0,
+            "replica": replica.replica.0,
+            "role": role_text(replica),
+            "term": replica.term.0,
+            "leader_node": leader,
+            "applied": replica.applied.0,
+            "committed": replica.committed.0,
+            "last": replica.last.0,
+            "persisted": replica.persisted.0,
+            "quarantine": replica.quarantine.as_ref().map(|why| why.0.clone()),
+        })
+    };
+    lane.status.replicas.iter().map(row).collect()
+}
+
+fn wal(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
+    let disk = node.disk.get();
+    let wal = lane.map(|lane| &lane.status.wal);
+    json!({
+        "capacity_bytes": node.wal_bytes,
+        "used_bytes": wal.map(|wal| wal.live_bytes),
+        "free_bytes": wal.map(|wal| wal.free_bytes),
+        "segments": wal.map(|wal| wal.segments),
+        "device_full": wal.map(|wal| wal.device_full),
+        "flushes": wal.map(|wal| wal.flushes),
+        "backend": disk.map(|disk| disk.backend),
+        "direct_io": disk.map(|disk| disk.direct_io),
+        "filesystem": disk.map(|disk| disk.device.filesystem.clone()),
+        "device": disk.map(|disk| disk.device.device.clone()),
+        "write_cache": disk.map(|disk| disk.device.write_cache.clone()),
+        "notes": disk.map(|disk| disk.notes.clone()),
+        "failed": lane.and_then(|lane| lane.status.failed.as_ref().map(ToString::to_string)),
+    })
+}

@@ -1,0 +1,205 @@
+//! The node as an operator sees it: who it is, how far it has come, what it runs with. Shared by
+//! the admin pages, the status line and connections; filled as the node starts.
+//!
+//! ```text
+//! Starting("reading the write-ahead log") ─▶ Serving ─▶ Stopping
+//! ```
+//!
+//! Ready means that clients are served: the phase is Serving, and the lane turns.
+
+use crate::clock::KernelClock;
+use crate::connection::budget::Budget;
+use crate::lane_pulse::{LaneSnapshot, LaneWatch, SILENT_AFTER};
+use crate::limits::{Limits, Seats};
+use crate::metrics::Metrics;
+use crate::settings::Options;
+use holdfast_base::{Clock, ClusterId, NodeId, Now};
+use holdfast_io::DiskStatus;
+use holdfast_lane::Published;
+use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// How far a node has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Not yet; doing this.
+    Starting(&'static str),
+    /// Clients are served.
+    Serving,
+    /// Clients are told to go elsewhere.
+    Stopping,
+}
+
+/// Who a node is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Its number.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+}
+
+/// How large the cluster is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ClusterSize {
+    /// Topics.
+    pub topics: usize,
+    /// Their partitions.
+    pub partitions: usize,
+    /// Nodes, alive or not.
+    pub nodes: usize,
+}
+
+/// See the file's head.
+pub struct Node {
+    /// When it started.
+    pub started_at: Now,
+    /// What the daemon counts.
+    pub metrics: Metrics,
+    /// Limits on connections.
+    pub limits: Limits,
+    /// Who is connected.
+    pub seats: Arc<Seats>,
+    /// Bytes of requests in flight.
+    pub budget: Budget,
+    /// Their limit.
+    pub in_flight_bytes: usize,
+    /// `memory.tail_cache`.
+    pub tail_cache_bytes: u64,
+    /// `wal.size`.
+    pub wal_bytes: u64,
+    /// Known once the data directory is open.
+    pub identity: OnceLock<Identity>,
+    /// Known once the log's device is open.
+    pub disk: OnceLock<DiskStatus>,
+    /// Known once there is a lane.
+    pub lane: OnceLock<LaneWatch>,
+    /// Known once clients may come.
+    pub address: OnceLock<SocketAddr>,
+    phase: RwLock<Phase>,
+    facts: RwLock<Arc<NodeFacts>>,
+    picture: RwLock<Option<Published>>,
+}
+
+impl Node {
+    /// A node that starts.
+    #[must_use]
+    pub fn new(options: &Options) -> Node {
+        let facts = NodeFacts { node: NodeId(0), values: options.kafka.clone() };
+        Node {
+            started_at: KernelClock.now(),
+            metrics: Metrics::default(),
+            limits: Limits::new(&BrokerSettings::of(&Image::default(), &facts)),
+            seats: Arc::default(),
+            budget: Budget::new(options.in_flight_bytes),
+            in_flight_bytes: options.in_flight_bytes,
+            tail_cache_bytes: options.tail_cache_bytes,
+            wal_bytes: options.wal_bytes,
+            identity: OnceLock::new(),
+            disk: OnceLock::new(),
+            lane: OnceLock::new(),
+            address: OnceLock::new(),
+            phase: RwLock::new(Phase::Starting("starting")),
+            facts: RwLock::new(Arc::new(facts)),
+            picture: RwLock::new(None),
+        }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        KernelClock.now()
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A further step.
+    pub fn set_phase(&self, phase: Phase) {
+        *self.phase.write().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// What the node's own configuration says, as it holds now.
+    pub fn set_facts(&self, facts: NodeFacts) {
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
+        self.renew_limits();
+    }
+
+    /// A newer picture of the cluster.
+    pub fn publish(&self, published: Published) {
+        *self.picture.write().unwrap_or_else(PoisonError::into_inner) = Some(published);
+        self.renew_limits();
+    }
+
+    fn renew_limits(&self) {
+        let facts = Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner));
+        let image = self.image();
+        self.limits.set(&BrokerSettings::of(&image, &facts));
+    }
+
+    /// What shard 0 says.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        let picture = self.picture.read().unwrap_or_else(PoisonError::into_inner);
+        picture.as_ref().map_or_else(Arc::default, |picture| Arc::clone(&picture.image))
+    }
+
+    /// How large the cluster is.
+    #[must_use]
+    pub fn cluster_size(&self) -> ClusterSize {
+        let image = self.image();
+        ClusterSize {
+            topics: image.topics_by_id.len(),
+            partitions: image.topics_by_id.values().map(|topic| topic.partitions.len()).sum(),
+            nodes: image.nodes.len(),
+        }
+    }
+
+    /// Node and cluster as text; empty until known.
+    #[must_use]
+    pub fn names(&self) -> (String, String) {
+        self.identity.get().map_or_else(Default::default, |identity| {
+            (identity.node.0.to_string(), identity.cluster.to_string())
+        })
+    }
+
+    /// Kafka connections open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.seats.open()
+    }
+
+    /// The lane's numbers, not older than a second if it turns; `None` until there is a lane.
+    pub async fn fresh_lane(&self) -> Option<Arc<LaneSnapshot>> {
+        self.lane.get()?.fresh(self.now()).await
+    }
+
+    /// Why the node must be looked after; `None` when it lives, or still starts.
+    #[must_use]
+    pub fn not_healthy(&self, lane: Option<&LaneSnapshot>) -> Option<String> {
+        if matches!(self.phase(), Phase::Starting(_)) {
+            return None;
+        }
+        let Some(lane) = lane else { return Some("the lane has said nothing yet".to_owned()) };
+        if let Some(error) = &lane.status.failed {
+            return Some(format!("the write-ahead log's device failed: {error}"));
+        }
+        let age = lane.age(self.now());
+        (age > SILENT_AFTER)
+            .then(|| format!("the lane has not turned for {} s", age.as_secs_f32().round()))
+    }
+
+    /// Why clients are not served; `None` when they are.
+    #[must_use]
+    pub fn not_ready(&self, lane: Option<&LaneSnapshot>) -> Option<String> {
+        match self.phase() {
+            Phase::Starting(what) => Some(format!("starting: {what}")),
+            Phase::Stopping => Some("stopping".to_owned()),
+            Phase::Serving => self.not_healthy(lane),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The line of `systemctl status`: kept current for whoever looks.
+//!
+//! ```text
+//! Status: "serving 12 topics on 127.0.0.1:9092: 3 of 17 shards led, log 14 % full, 5 connections"
+//! ```
+
+use crate::lane_pulse::LaneSnapshot;
+use crate::node::Node;
+use crate::service_manager;
+use holdfast_consensus::Role;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Often enough for a person who looks, seldom enough to cost nothing.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Tells systemd whenever the line has changed. Never ends; nothing is asked of the lane when
+/// nobody listens.
+pub async fn keep_current(node: Arc<Node>) {
+    if !service_manager::is_listening() {
+        return std::future::pending().await;
+    }
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = String::new();
+    loop {
+        ticks.tick().await;
+        let lane = node.fresh_lane().await;
+        let line = line(&node, lane.as_deref());
+        if line != told {
+            service_manager::status(&line);
+            told = line;
+        }
+    }
+}
+
+/// The line.
+#[must_use]
+pub fn line(node: &Node, lane: Option<&LaneSnapshot>) -> String {
+    if let Some(why) = node.not_ready(lane) {
+        return format!("not serving: {why}");
+    }
+    let topics = node.cluster_size().topics;
+    let address = node.address.get().map_or_else(String::new, |address| format!(" on {address}"));
+    let mut line = format!("serving {topics} topic{}{address}", plural(topics));
+    if let Some(lane) = lane {
+        let replicas = &lane.status.replicas;
+        let led = replicas.iter().filter(|replica| replica.role == Role::Serving).count();
+        let broken = replicas.iter().filter(|replica| replica.quarantine.is_some()).count();
+        let full = lane.status.wal.live_bytes.saturating_mul(100) / node.wal_bytes.max(1);
+        line.push_str(&format!(": {led} of {} shards led, log {full} % full", replicas.len()));
+        if broken > 0 {
+            line.push_str(&format!(", {broken} QUARANTINED"));
+        }
+    }
+    let open = node.open_connections();
+    line.push_str(&format!(", {open} connection{}", plural(open)));
+    line
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
