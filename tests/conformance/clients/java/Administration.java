@@ -88,6 +88,7 @@ final class Administration {
         Told.check("create with 3 replicas", "InvalidReplicationFactorException",
                 Conformance.error(admin.createTopics(
                         List.of(new NewTopic(topic + "-2", 1, (short) 3))).all()));
+        becomes("describe", "no error", () -> Conformance.error(Since.describe(admin, topic)));
         TopicDescription found = Since.describe(admin, topic).get();
         Told.check("described partitions", 3, found.partitions().size());
         Told.check("not internal", false, found.isInternal());
@@ -106,6 +107,11 @@ final class Administration {
                 Conformance.error(Since.describe(admin, "no/such name")));
     }
 
+    private static void becomes(String what, Object expected, Conformance.Question question)
+            throws Exception {
+        Conformance.becomes(what, expected, question);
+    }
+
     private String create(String name, int partitions, Map<String, String> configs) throws Exception {
         NewTopic wanted = new NewTopic(name, partitions, (short) 1).configs(configs);
         return Conformance.error(admin.createTopics(List.of(wanted)).all());
@@ -113,18 +119,17 @@ final class Administration {
 
     private void configs() throws Exception {
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-        Told.check("given", "3600000 DYNAMIC_TOPIC_CONFIG", entry(resource, "retention.ms"));
-        Told.check("default", "delete DEFAULT_CONFIG", entry(resource, "cleanup.policy"));
+        becomes("given", "3600000 DYNAMIC_TOPIC_CONFIG", () -> entry(resource, "retention.ms"));
+        becomes("default", "delete DEFAULT_CONFIG", () -> entry(resource, "cleanup.policy"));
         Told.check("at least 25 settings", true, describe(resource).entries().size() >= 25);
         alter(resource, op("retention.ms", "7200000", AlterConfigOp.OpType.SET),
                 op("cleanup.policy", "compact", AlterConfigOp.OpType.APPEND)).get();
-        Told.check("set", "7200000 DYNAMIC_TOPIC_CONFIG", entry(resource, "retention.ms"));
-        Told.check("appended", "delete,compact DYNAMIC_TOPIC_CONFIG",
-                entry(resource, "cleanup.policy"));
+        becomes("set", "7200000 DYNAMIC_TOPIC_CONFIG", () -> entry(resource, "retention.ms"));
+        becomes("appended", "delete,compact DYNAMIC_TOPIC_CONFIG", () -> entry(resource, "cleanup.policy"));
         alter(resource, op("retention.ms", "", AlterConfigOp.OpType.DELETE),
                 op("cleanup.policy", "compact", AlterConfigOp.OpType.SUBTRACT)).get();
-        Told.check("deleted", "604800000 DEFAULT_CONFIG", entry(resource, "retention.ms"));
-        Told.check("subtracted", "delete DYNAMIC_TOPIC_CONFIG", entry(resource, "cleanup.policy"));
+        becomes("deleted", "604800000 DEFAULT_CONFIG", () -> entry(resource, "retention.ms"));
+        becomes("subtracted", "delete DYNAMIC_TOPIC_CONFIG", () -> entry(resource, "cleanup.policy"));
         Told.check("a wrong value", "InvalidConfigurationException",
                 Conformance.error(alter(resource,
                         op("cleanup.policy", "never", AlterConfigOp.OpType.SET))));
@@ -145,10 +150,8 @@ final class Administration {
             return;
         }
         all.get().get();
-        Told.check("set by the whole", "2097152 DYNAMIC_TOPIC_CONFIG",
-                entry(resource, "segment.bytes"));
-        Told.check("the rest is as by default", "1048588 DEFAULT_CONFIG",
-                entry(resource, "max.message.bytes"));
+        becomes("set by the whole", "2097152 DYNAMIC_TOPIC_CONFIG", () -> entry(resource, "segment.bytes"));
+        becomes("the rest is as by default", "1048588 DEFAULT_CONFIG", () -> entry(resource, "max.message.bytes"));
     }
 
     private void brokerConfigs() throws Exception {
@@ -156,28 +159,14 @@ final class Administration {
         ConfigResource node = new ConfigResource(ConfigResource.Type.BROKER, id);
         Told.check("at least 200 settings of a broker", true, describe(node).entries().size() >= 200);
         alter(node, op("log.cleaner.threads", "2", AlterConfigOp.OpType.SET)).get();
-        Conformance.Patience.until("a broker's setting", () -> {
-            try {
-                return entry(node, "log.cleaner.threads").equals("2 DYNAMIC_BROKER_CONFIG");
-            } catch (Exception failed) {
-                throw new IllegalStateException(failed);
-            }
-        });
-        Told.check("a broker's setting", "2 DYNAMIC_BROKER_CONFIG",
-                entry(node, "log.cleaner.threads"));
+        becomes("a broker's setting", "2 DYNAMIC_BROKER_CONFIG", () -> entry(node, "log.cleaner.threads"));
         alter(node, op("log.cleaner.threads", "", AlterConfigOp.OpType.DELETE)).get();
         Told.check("a setting that needs a restart", "InvalidRequestException",
                 Conformance.error(alter(node, op("node.id", "9", AlterConfigOp.OpType.SET))));
         ConfigResource all = new ConfigResource(ConfigResource.Type.BROKER, "");
         alter(all, op("message.max.bytes", "1048600", AlterConfigOp.OpType.SET)).get();
-        Conformance.Patience.until("a cluster's setting", () -> {
-            try {
-                return entry(node, "message.max.bytes")
-                        .equals("1048600 DYNAMIC_DEFAULT_BROKER_CONFIG");
-            } catch (Exception failed) {
-                throw new IllegalStateException(failed);
-            }
-        });
+        becomes("a cluster's setting", "1048600 DYNAMIC_DEFAULT_BROKER_CONFIG",
+                () -> entry(node, "message.max.bytes"));
         alter(all, op("message.max.bytes", "", AlterConfigOp.OpType.DELETE)).get();
     }
 
@@ -202,8 +191,8 @@ final class Administration {
 
     private void partitions() throws Exception {
         admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(5))).all().get();
-        Told.check("after more partitions", 5,
-                Since.describe(admin, topic).get().partitions().size());
+        becomes("after more partitions", 5,
+                () -> Since.describe(admin, topic).get().partitions().size());
         Told.check("fewer partitions", "InvalidPartitionsException",
                 Conformance.error(admin.createPartitions(
                         Map.of(topic, NewPartitions.increaseTo(4))).all()));
@@ -247,7 +236,8 @@ final class Administration {
     private String tooLarge(KafkaProducer<byte[], byte[]> producer) throws Exception {
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         alter(resource, op("max.message.bytes", "200000", AlterConfigOp.OpType.SET)).get();
-        Thread.sleep(100);
+        becomes("a smaller max.message.bytes", "200000 DYNAMIC_TOPIC_CONFIG",
+                () -> entry(resource, "max.message.bytes"));
         try {
             producer.send(new ProducerRecord<>(topic, 1, null, new byte[300_000])).get();
             return "no error";
@@ -334,8 +324,8 @@ final class Administration {
 
     private void delete() throws Exception {
         admin.deleteTopics(List.of(topic)).all().get();
-        Told.check("describe a deleted topic", "UnknownTopicOrPartitionException",
-                Conformance.error(Since.describe(admin, topic)));
+        becomes("describe a deleted topic", "UnknownTopicOrPartitionException",
+                () -> Conformance.error(Since.describe(admin, topic)));
         Told.check("delete an unknown topic", "UnknownTopicOrPartitionException",
                 Conformance.error(admin.deleteTopics(List.of(topic)).all()));
         Told.check("listed no more", false, admin.listTopics().names().get().contains(topic));

@@ -125,6 +125,25 @@ public final class Conformance {
         return found;
     }
 
+    /** A question that may throw. */
+    interface Question {
+        Object ask() throws Exception;
+    }
+
+    /**
+     * Equal within ten seconds. A node of Kafka answers an administrative call before its own view
+     * of the cluster has followed, so the first look may be too early.
+     */
+    static void becomes(String what, Object expected, Question question) throws Exception {
+        long until = System.currentTimeMillis() + 10_000;
+        Object found = question.ask();
+        while (!expected.equals(found) && System.currentTimeMillis() < until) {
+            Thread.sleep(20);
+            found = question.ask();
+        }
+        Told.check(what, expected, found);
+    }
+
     /** The class of the error that a call ends with; "no error" if it works. */
     static String error(KafkaFuture<?> call) throws InterruptedException {
         try {
