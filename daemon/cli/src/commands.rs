@@ -1,0 +1,62 @@
+//! One file per command; here is only which there are.
+
+mod completions;
+mod config;
+mod consume;
+mod explain;
+mod group;
+mod health;
+mod man;
+mod produce;
+mod status;
+mod topic;
+
+use clap::Subcommand;
+
+use crate::args::Context;
+use crate::errors::Result;
+
+/// All of them.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Cluster, nodes and topics at a glance, and the insides of the node on this machine
+    Status(status::StatusArgs),
+    /// Healthy or not, with reasons; exit code 0 or 3
+    Health(health::HealthArgs),
+    /// List, describe, create, change, trim and delete topics
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Consumer groups: members, lag, offsets
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Send lines of standard input as records
+    Produce(produce::ProduceArgs),
+    /// Print records of a topic
+    Consume(consume::ConsumeArgs),
+    /// Settings of topics, nodes and groups
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// What an error code means and what to do
+    Explain(explain::ExplainArgs),
+    /// Completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Manual pages
+    #[command(hide = true)]
+    Man(man::ManArgs),
+}
+
+/// Does it.
+pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Status(args) => status::run(&args, context),
+        Command::Health(args) => health::run(&args, context),
+        Command::Topic(command) => topic::run(command, context),
+        Command::Group(command) => group::run(command, context),
+        Command::Produce(args) => produce::run(&args, context),
+        Command::Consume(args) => consume::run(&args, context),
+        Command::Config(command) => config::run(command, context),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
