@@ -13,6 +13,9 @@
 //!
 //! A cached chunk may be older than what was written to its end since. Nothing here believes what
 //! it reads; the broker checks every batch and asks again, [`Freshness::Device`], if one is wrong.
+//!
+//! Chunks that nobody has read for [`IDLE_AFTER`] are given back: the memory is for consumers that
+//! catch up, not for the day after.
 
 use holdfast_broker::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
 use holdfast_io::SegmentReader;
@@ -21,11 +24,14 @@ use holdfast_wal::Extent;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Long enough that the device streams, short enough that a slow disk answers in milliseconds.
 const CHUNK_BYTES: u64 = 2 << 20;
 /// 16 MiB: several consumers at different places, well inside the memory goal.
 const CHUNKS_MAX: usize = 8;
+/// Longer than a consumer pauses between two fetches, short beside the life of a node.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// Below this a call reads only what it asks for.
 const DIRECT_BYTES_MAX: u64 = 256 << 10;
 
@@ -39,10 +45,16 @@ type Slot = Arc<Mutex<Option<Bytes>>>;
 struct Chunks {
     chunks: BTreeMap<Key, Slot>,
     order: VecDeque<Key>,
+    /// Chunks asked for so far.
+    uses: u64,
+    /// A task waits to give idle chunks back. Invariant: true while `chunks` holds any, once
+    /// [`SegmentColdReader::sweep_later`] has been called.
+    swept: bool,
 }
 
 impl Chunks {
     fn slot(&mut self, key: Key, fresh: bool) -> Slot {
+        self.uses += 1;
         if fresh {
             self.chunks.remove(&key);
             self.order.retain(|other| *other != key);
@@ -76,6 +88,33 @@ impl SegmentColdReader {
     #[must_use]
     pub fn new(reader: SegmentReader, file_bytes: u64) -> SegmentColdReader {
         SegmentColdReader { reader, file_bytes, chunks: Arc::default() }
+    }
+
+    /// Gives the chunks back once nobody has used any for [`IDLE_AFTER`]. One task at a time.
+    fn sweep_later(&self) {
+        let mut chunks = self.lock();
+        if chunks.swept || chunks.chunks.is_empty() {
+            return;
+        }
+        chunks.swept = true;
+        let mut uses = chunks.uses;
+        drop(chunks);
+        let this = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(IDLE_AFTER).await;
+                let mut chunks = this.lock();
+                if chunks.uses == uses {
+                    *chunks = Chunks { uses, ..Chunks::default() };
+                    return;
+                }
+                uses = chunks.uses;
+            }
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Chunks> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read_all(&self, places: &[ColdPlace], fresh: bool) -> Vec<Result<Bytes, ColdError>> {
@@ -130,7 +169,7 @@ impl SegmentColdReader {
 
     fn chunk(&self, file: &Arc<str>, number: u64, fresh: bool) -> Result<Bytes, ColdError> {
         let key = (Arc::clone(file), number);
-        let slot = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).slot(key, fresh);
+        let slot = self.lock().slot(key, fresh);
         let mut chunk = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = &*chunk {
             return Ok(bytes.clone());
@@ -149,8 +188,11 @@ impl ColdReader for SegmentColdReader {
         let count = places.len();
         Box::pin(async move {
             let fresh = freshness == Freshness::Device;
-            let job = tokio::task::spawn_blocking(move || this.read_all(&places, fresh));
-            job.await.unwrap_or_else(|stopped| {
+            let reader = this.clone();
+            let job = tokio::task::spawn_blocking(move || reader.read_all(&places, fresh));
+            let read = job.await;
+            this.sweep_later();
+            read.unwrap_or_else(|stopped| {
                 let error = ColdError(format!("the read did not run: {stopped}"));
                 vec![Err(error); count]
             })
@@ -222,6 +264,23 @@ mod tests {
         let first = |fresh| reader.read_all(&places, fresh)[0].as_ref().expect("read")[0];
         assert_eq!(first(false), byte_at(0), "the chunk is older");
         assert_eq!(first(true), 255);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn chunks_nobody_reads_are_given_back() {
+        let (_directory, reader) = reader("idle");
+        let held = |reader: &SegmentColdReader| reader.lock().chunks.len();
+        for _ in 0..3 {
+            assert!(reader.read(vec![place(0, 300_000)], Freshness::Cached).await[0].is_ok());
+            tokio::time::sleep(IDLE_AFTER / 2).await;
+            assert_eq!(held(&reader), 1, "it is read again and again");
+        }
+        tokio::time::sleep(IDLE_AFTER * 2).await;
+        assert_eq!(held(&reader), 0);
+        assert!(reader.read(vec![place(0, 300_000)], Freshness::Cached).await[0].is_ok());
+        assert_eq!(held(&reader), 1);
+        tokio::time::sleep(IDLE_AFTER * 2).await;
+        assert_eq!(held(&reader), 0, "also the second time");
     }
 
     #[test]
