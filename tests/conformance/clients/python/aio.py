@@ -203,6 +203,9 @@ class Member(ConsumerRebalanceListener):
 
 
 class Admin:
+    # Its Metadata always allows auto-creation; Kafka starts it and answers "unknown" meanwhile.
+    asking_creates = True
+
     def __init__(self, bootstrap):
         self.client = run(made(AIOKafkaAdminClient, bootstrap_servers=bootstrap))
 

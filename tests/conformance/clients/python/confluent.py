@@ -132,7 +132,7 @@ class Reader:
         return self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=30)
 
     def poll(self):
-        return rows(self.consumer.consume(500, timeout=0.5))
+        return rows(self.consumer.consume(500, timeout=0.1))
 
     def close(self):
         self.consumer.close()
