@@ -1,5 +1,7 @@
 //! One file per command; here is only which there are.
 
+mod bench;
+mod check;
 mod completions;
 mod config;
 mod consume;
@@ -10,6 +12,7 @@ mod man;
 mod produce;
 mod status;
 mod topic;
+mod wal;
 
 use clap::Subcommand;
 
@@ -36,6 +39,13 @@ pub(crate) enum Command {
     /// Settings of topics, nodes and groups
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into a stopped node's write-ahead log; nothing is written
+    #[command(subcommand)]
+    Wal(wal::WalCommand),
+    /// Is this machine fit for a node? Kernel, limits, clock, device
+    Check(check::CheckArgs),
+    /// Measure latency and throughput with a topic of its own
+    Bench(bench::BenchArgs),
     /// What an error code means and what to do
     Explain(explain::ExplainArgs),
     /// Completions for a shell
@@ -55,6 +65,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Produce(args) => produce::run(&args, context),
         Command::Consume(args) => consume::run(&args, context),
         Command::Config(command) => config::run(command, context),
+        Command::Wal(command) => wal::run(command),
+        Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args, context),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -117,6 +117,11 @@ impl CliError {
         CliError { quiet, ..failed }
     }
 
+    /// What and why in one line, for lists of troubles.
+    pub(crate) fn brief(&self) -> String {
+        self.why.iter().fold(self.what.clone(), |text, why| text + ": " + why)
+    }
+
     /// True when nobody is there to read.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet

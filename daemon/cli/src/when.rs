@@ -118,7 +118,8 @@ pub(crate) fn show_time(time_ms: i64) -> String {
     if !(-700_000..3_000_000).contains(&days) {
         return time_ms.to_string();
     }
-    let mut year = 1970 + days.div_euclid(366);
+    // Never too late: the loop below only goes on.
+    let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
     days -= days_since_1970(year, 1, 1);
     while days >= 365 + i64::from(is_leap(year)) {
         days -= 365 + i64::from(is_leap(year));

@@ -68,10 +68,9 @@ pub(crate) fn run(args: &HealthArgs, context: &Context) -> Result<()> {
     if reasons.is_empty() {
         return Ok(());
     }
-    let mut error = CliError::new(Kind::Unhealthy, "unhealthy");
-    for reason in &reasons {
-        error = error.why(reason.text.clone());
-    }
+    let count = reasons.len();
+    let what = format!("unhealthy, for {count} reason{}", if count == 1 { "" } else { "s" });
+    let error = CliError::new(Kind::Unhealthy, what);
     Err(error.try_next("see `holdfast status` and `journalctl -u holdfastd -p warning`"))
 }
 
@@ -79,7 +78,7 @@ pub(crate) fn run(args: &HealthArgs, context: &Context) -> Result<()> {
 fn look(context: &Context) -> Vec<Reason> {
     let mut reasons = match context.cluster().and_then(|mut cluster| cluster.metadata(None)) {
         Ok(answer) => judge(&answer),
-        Err(error) => vec![reason("unreachable", one_line(&error))],
+        Err(error) => vec![reason("unreachable", error.brief())],
     };
     let admin = context.admin();
     for (path, code) in [("/healthz", "node_unhealthy"), ("/readyz", "node_not_ready")] {
@@ -92,19 +91,13 @@ fn look(context: &Context) -> Vec<Reason> {
                 reasons.push(reason(code, format!("the node on this machine: {text}")));
             }
             Err(error) if context.admin_is_given() => {
-                reasons.push(reason("admin_unreachable", one_line(&error)));
+                reasons.push(reason("admin_unreachable", error.brief()));
                 break;
             }
             Err(_) => break,
         }
     }
     reasons
-}
-
-fn one_line(error: &CliError) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    lines.join("; ").trim_start_matches("holdfast: ").to_owned()
 }
 
 /// What metadata alone tells.

@@ -15,7 +15,7 @@ fn answer() -> Answer {
 
 #[test]
 fn on_a_terminal_columns_are_aligned_and_lines_have_no_trailing_blanks() {
-    let expected = "two topics\n\nTOPIC            PARTITIONS\norders                    8\na\\tb\\u{1b}[2J          12\n";
+    let expected = "two topics\n\nTOPIC          PARTITIONS\norders                  8\na\\tb\\u{1b}[2J          12\n";
     assert_eq!(answer().render(None, true), expected);
     assert_eq!(answer().render(Some(Format::Table), false), expected);
 }
