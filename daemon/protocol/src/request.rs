@@ -206,13 +206,11 @@ fn client_id(frame: &Bytes) -> Result<(Option<StrBytes>, Bytes), &'static str> {
 ///
 /// # Errors
 /// When the connection has to be closed.
-pub fn decode_request(header: &RequestHeader, body: Bytes) -> Result<Request, Refusal> {
+pub fn decode_request(header: &RequestHeader, mut body: Bytes) -> Result<Request, Refusal> {
     let RequestHeader { api, version, .. } = *header;
-    guard::check(api.key(), version, &body).map_err(|cause| Refusal::Malformed {
-        api,
-        version,
-        cause,
-    })?;
+    let malformed = |cause| Refusal::Malformed { api, version, cause };
+    let taken = guard::measure(api.key(), version, &body).map_err(malformed)?;
+    body.truncate(taken);
     match api {
         Api::Produce => decode(header, body).map(Request::Produce),
         Api::Fetch => decode(header, body).map(Request::Fetch),

@@ -104,19 +104,28 @@ pub enum GuardRefusal {
     },
 }
 
-/// Whether `body`, the bytes behind the request header, may be decoded.
+/// Whether `body`, the bytes behind the request header, is a request and nothing else.
 ///
 /// # Errors
 /// With the first claim that is not true.
 pub fn check(api_key: i16, version: i16, body: &[u8]) -> Result<(), GuardRefusal> {
+    match body.len() - measure(api_key, version, body)? {
+        0 => Ok(()),
+        extra_bytes => Err(GuardRefusal::TrailingBytes { extra_bytes }),
+    }
+}
+
+/// How many bytes of `body` the request takes: those may be decoded. What follows is nobody's, and
+/// Kafka does not look at it: librdkafka's Metadata for all topics carries three such bytes.
+///
+/// # Errors
+/// With the first claim that is not true.
+pub fn measure(api_key: i16, version: i16, body: &[u8]) -> Result<usize, GuardRefusal> {
     let message = message(api_key, version)?;
     let flexible = version >= message.flexible_from;
     let mut walk = Walk { rest: body, version, flexible, items_left: ITEMS_MAX };
     walk.structure(message.fields, message.name)?;
-    if !walk.rest.is_empty() {
-        return Err(GuardRefusal::TrailingBytes { extra_bytes: walk.rest.len() });
-    }
-    Ok(())
+    Ok(body.len() - walk.rest.len())
 }
 
 /// Whether this request's header and body use varints and tagged fields. `None` without a schema.

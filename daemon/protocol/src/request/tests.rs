@@ -100,3 +100,16 @@ fn only_flexible_answers_other_than_api_versions_have_header_tags() {
         assert_eq!(bytes[..4], u32::try_from(bytes.len() - 4).unwrap().to_be_bytes());
     }
 }
+
+#[test]
+fn bytes_behind_the_last_field_are_nobodys_as_in_kafka() {
+    // librdkafka 2.16 asks for all topics: its null array keeps the four bytes it was reserved.
+    let frame = b"\0\x03\0\x0d\0\0\0\x03\0\x07rdkafka\0\0\0\0\0\x01\0\0";
+    let Ok(Incoming::Request { header, body }) = read_header(Bytes::from_static(frame)) else {
+        panic!("a Metadata request")
+    };
+    let Ok(Request::Metadata(request)) = decode_request(&header, body) else {
+        panic!("it is answered")
+    };
+    assert!(request.topics.is_none(), "all topics");
+}
