@@ -105,7 +105,6 @@ impl LaneWatch {
         self.door.wake();
         // Late or ended: what was last said stays, and its age tells.
         drop(timeout(SILENT_AFTER, snapshots.changed()).await);
-        let latest = snapshots.borrow().clone();
-        latest
+        self.last()
     }
 }

@@ -19,6 +19,7 @@ use holdfast_lane::Published;
 use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio::sync::Notify;
 
 /// How far a node has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +78,8 @@ pub struct Node {
     pub lane: OnceLock<LaneWatch>,
     /// Known once clients may come.
     pub address: OnceLock<SocketAddr>,
+    /// Woken when there is a newer picture.
+    pub changed: Notify,
     phase: RwLock<Phase>,
     facts: RwLock<Arc<NodeFacts>>,
     picture: RwLock<Option<Published>>,
@@ -100,6 +103,7 @@ impl Node {
             disk: OnceLock::new(),
             lane: OnceLock::new(),
             address: OnceLock::new(),
+            changed: Notify::new(),
             phase: RwLock::new(Phase::Starting("starting")),
             facts: RwLock::new(Arc::new(facts)),
             picture: RwLock::new(None),
@@ -133,6 +137,7 @@ impl Node {
     pub fn publish(&self, published: Published) {
         *self.picture.write().unwrap_or_else(PoisonError::into_inner) = Some(published);
         self.renew_limits();
+        self.changed.notify_one();
     }
 
     fn renew_limits(&self) {

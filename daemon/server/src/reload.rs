@@ -79,9 +79,13 @@ impl Reload {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let now: Vec<String> = effective.changes(&self.held).into_iter().filter(reloaded).collect();
+        let now: Vec<String> = effective
+            .changes(&self.held)
+            .into_iter()
+            .filter(|key| settings::is_reloaded(key))
+            .collect();
         let mut later = effective.changes(&self.started);
-        later.retain(|key| !reloaded(key));
+        later.retain(|key| !settings::is_reloaded(key));
         logging::apply(options.log_format, &options.log_filter);
         if let Some(identity) = self.node.identity.get() {
             let holding = self.holding(&options);
@@ -113,8 +117,4 @@ impl Reload {
 
 fn is_reloaded(kafka_name: &str) -> bool {
     settings::is_reloaded(&format!("kafka.{kafka_name}"))
-}
-
-fn reloaded(key: &String) -> bool {
-    settings::is_reloaded(key)
 }

@@ -10,10 +10,12 @@ use crate::service_manager;
 use holdfast_consensus::Role;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{sleep, timeout};
 
 /// Often enough for a person who looks, seldom enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(10);
+/// And at most this often, when the cluster changes.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells systemd whenever the line has changed. Never ends; nothing is asked of the lane when
 /// nobody listens.
@@ -21,17 +23,17 @@ pub async fn keep_current(node: Arc<Node>) {
     if !service_manager::is_listening() {
         return std::future::pending().await;
     }
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = String::new();
     loop {
-        ticks.tick().await;
         let lane = node.fresh_lane().await;
         let line = line(&node, lane.as_deref());
         if line != told {
             service_manager::status(&line);
             told = line;
         }
+        sleep(AT_MOST_EVERY).await;
+        // Changed or not, connections and the log have moved on by then.
+        drop(timeout(EVERY, node.changed.notified()).await);
     }
 }
 

@@ -9,8 +9,11 @@ use super::{DEFAULT_FILE, kafka};
 use holdfast_metadata::{BROKER_CONFIGS, Effect, GROUP_CONFIGS, Setting, TOPIC_CONFIGS};
 use std::fmt::Write;
 
-/// Every generated page: its name for `--print-docs`, its file in `packaging/docs`, its text.
-pub const PAGES: &[(&str, &str, fn() -> String)] = &[
+/// A page: its name for `--print-docs`, its file in `packaging/docs`, its text.
+type Page = (&'static str, &'static str, fn() -> String);
+
+/// Every generated page.
+pub const PAGES: &[Page] = &[
     ("sample", "holdfast.toml", sample),
     ("settings", "settings.md", settings),
     ("metrics", "metrics.md", crate::metrics::docs::page),

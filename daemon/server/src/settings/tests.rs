@@ -224,7 +224,7 @@ fn changes_are_named_by_key() {
     let changes = after.effective.changes(&before.expect("good").effective);
     let expected = ["wal.size", "log.level", "kafka.group.max.size", "kafka.max.connections"];
     assert_eq!(changes, expected);
-    let reloaded: Vec<bool> = changes.iter().map(|key| effective::is_reloaded(key)).collect();
+    let reloaded: Vec<bool> = changes.iter().map(|key| is_reloaded(key)).collect();
     assert_eq!(reloaded, [false, true, false, true]);
 }
 

@@ -74,8 +74,14 @@ impl Node {
     }
 
     pub(crate) fn start_with(data_dir: &Path, more: &[&str]) -> Node {
+        Node::start_in(data_dir, more, &[])
+    }
+
+    /// As [`Node::start_with`], with variables of the environment.
+    pub(crate) fn start_in(data_dir: &Path, more: &[&str], environment: &[(&str, &str)]) -> Node {
         let arguments = [&["--listen", "127.0.0.1:0"], more].concat();
-        let mut child = command(data_dir, &arguments).spawn().expect("it runs");
+        let mut command = command(data_dir, &arguments);
+        let mut child = command.envs(environment.iter().copied()).spawn().expect("it runs");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (line_out, lines) = channel();
         // Somebody must read on, or the daemon blocks on a full pipe.
