@@ -1,10 +1,11 @@
 //! Settings of topics, nodes and groups: described, compared, changed.
 //!
 //! ```text
-//! topic/NAME  broker/ID  group/NAME     a resource, as typed
+//! topic/NAME  broker/ID  broker/default  group/NAME     a resource, as typed
 //! ```
 //!
-//! A node's settings are asked from that node; everything else from any.
+//! A node's settings are asked from that node; everything else from any. `broker/default` is what
+//! holds for all nodes (`--entity-default` in Kafka's tools).
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ use crate::output::Table;
 pub(crate) enum Resource {
     Topic(String),
     Broker(i32),
+    /// What holds for every node without a value of its own.
+    AllBrokers,
     Group(String),
 }
 
@@ -31,7 +34,7 @@ impl Resource {
     fn kind(&self) -> i8 {
         match self {
             Resource::Topic(_) => 2,
-            Resource::Broker(_) => 4,
+            Resource::Broker(_) | Resource::AllBrokers => 4,
             Resource::Group(_) => 32,
         }
     }
@@ -40,6 +43,8 @@ impl Resource {
         match self {
             Resource::Topic(name) | Resource::Group(name) => name.clone(),
             Resource::Broker(id) => id.to_string(),
+            // Kafka's word for it on the wire.
+            Resource::AllBrokers => String::new(),
         }
     }
 
@@ -56,18 +61,20 @@ impl std::fmt::Display for Resource {
         match self {
             Resource::Topic(name) => write!(f, "topic/{name}"),
             Resource::Broker(id) => write!(f, "broker/{id}"),
+            Resource::AllBrokers => f.write_str("broker/default"),
             Resource::Group(name) => write!(f, "group/{name}"),
         }
     }
 }
 
-/// `topic/NAME`, `broker/ID`, `group/NAME`.
+/// `topic/NAME`, `broker/ID`, `broker/default`, `group/NAME`.
 pub(crate) fn parse_resource(text: &str) -> std::result::Result<Resource, String> {
-    let wrong = || format!("{text:?} is none of topic/NAME, broker/ID, group/NAME");
+    let wrong = || format!("{text:?} is none of topic/NAME, broker/ID, broker/default, group/NAME");
     match text.split_once('/') {
         Some((_, "")) | None => Err(wrong()),
         Some(("topic", name)) => Ok(Resource::Topic(name.to_owned())),
         Some(("group", name)) => Ok(Resource::Group(name.to_owned())),
+        Some(("broker" | "node", "default")) => Ok(Resource::AllBrokers),
         Some(("broker" | "node", id)) => id.parse().map(Resource::Broker).map_err(|_| wrong()),
         Some(_) => Err(wrong()),
     }
@@ -263,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_resource_is_read_as_it_is_shown() {
-        for text in ["topic/a/b", "broker/1", "group/g"] {
+        for text in ["topic/a/b", "broker/1", "broker/default", "group/g"] {
             assert_eq!(
                 parse_resource(text).map(|resource| resource.to_string()),
                 Ok(text.to_owned())

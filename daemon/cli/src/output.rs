@@ -298,6 +298,11 @@ fn yaml_string(text: &str) -> String {
     out
 }
 
+/// `1 member`, `2 members`.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes as people read them.
 pub(crate) fn size(bytes: f64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

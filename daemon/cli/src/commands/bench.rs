@@ -37,6 +37,8 @@ const FETCH_WAIT_MS: i32 = 500;
 const LOOK: Duration = Duration::from_millis(100);
 /// Three digits tell 70 from 71 us.
 const DIGITS: u8 = 3;
+/// Nothing takes longer: the time limit of a request is below it.
+const MICROS_MAX: u64 = 3_600_000_000;
 
 /// Options of `bench`.
 #[derive(Args, Debug)]
@@ -132,7 +134,7 @@ fn measure(
 }
 
 fn histogram() -> Result<Histogram<u64>> {
-    Histogram::new(DIGITS)
+    Histogram::new_with_bounds(1, MICROS_MAX, DIGITS)
         .map_err(|error| CliError::failed("no histogram can be made", error.to_string()))
 }
 
@@ -341,4 +343,25 @@ fn print(args: &BenchArgs, parts: &[Part]) -> Result<()> {
         .table(table)
         .names(parts.iter().map(|part| part.name.to_owned()))
         .print(args.shown.format)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_waits_are_told_as_they_were() {
+        let mut micros = histogram().unwrap();
+        micros.saturating_record(19_000);
+        micros.saturating_record(5_000_000);
+        assert!(micros.max() >= 5_000_000 && micros.value_at_quantile(0.5) >= 19_000);
+    }
+
+    #[test]
+    fn the_batch_has_what_was_asked_for() {
+        let batch = batch(Codec::None, 10, 100).unwrap();
+        let header = BatchHeader::parse(&batch).unwrap();
+        assert_eq!(header.records_count, 10);
+        assert!(batch.len() > 1000 && batch.len() < 1300, "{}", batch.len());
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) enum ConfigCommand {
 /// Options of `config get`.
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
-    /// topic/NAME, broker/ID or group/NAME.
+    /// topic/NAME, broker/ID, broker/default or group/NAME.
     #[arg(value_parser = parse_resource)]
     resource: Resource,
     /// Settings.
@@ -37,7 +37,7 @@ pub(crate) struct GetArgs {
 /// Options of `config list`.
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// topic/NAME, broker/ID or group/NAME.
+    /// topic/NAME, broker/ID, broker/default or group/NAME.
     #[arg(value_parser = parse_resource)]
     resource: Resource,
     /// Only those that somebody set.
@@ -53,7 +53,7 @@ pub(crate) struct ListArgs {
 /// Options of `config set`.
 #[derive(Args, Debug)]
 pub(crate) struct SetArgs {
-    /// topic/NAME, broker/ID or group/NAME.
+    /// topic/NAME, broker/ID, broker/default or group/NAME.
     #[arg(value_parser = parse_resource)]
     resource: Resource,
     /// Settings.
@@ -69,7 +69,7 @@ pub(crate) struct SetArgs {
 /// Options of `config unset`.
 #[derive(Args, Debug)]
 pub(crate) struct UnsetArgs {
-    /// topic/NAME, broker/ID or group/NAME.
+    /// topic/NAME, broker/ID, broker/default or group/NAME.
     #[arg(value_parser = parse_resource)]
     resource: Resource,
     /// Settings.

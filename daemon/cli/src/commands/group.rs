@@ -65,7 +65,8 @@ fn list(args: &ListArgs, context: &Context) -> Result<()> {
     rows.sort();
     let mut table = Table::new(&["GROUP", "STATE", "PROTOCOL", ">COORDINATOR"]);
     for (name, state, protocol, node) in &rows {
-        table.row([name.clone(), state.clone(), protocol.clone(), node.to_string()]);
+        let protocol = if protocol.is_empty() { "-" } else { protocol };
+        table.row([name.clone(), state.clone(), protocol.to_owned(), node.to_string()]);
     }
     let value = rows
         .iter()

@@ -8,7 +8,7 @@ use super::health;
 use crate::args::{Context, Shown};
 use crate::client::host_port;
 use crate::errors::Result;
-use crate::output::{Answer, Table};
+use crate::output::{Answer, Table, counted};
 
 /// Options of `status`.
 #[derive(Args, Debug)]
@@ -71,7 +71,11 @@ fn answer(metadata: &MetadataResponse, admin: Option<&Value>) -> Answer {
     let shown = cluster.unwrap_or_else(|| "-".to_owned());
     let answer = Answer::new(value)
         .line(format!("cluster {shown}: {health}"))
-        .line(format!("{} topics, {partitions} partitions", metadata.topics.len()))
+        .line(format!(
+            "{}, {}",
+            counted(metadata.topics.len() as u64, "topic"),
+            counted(partitions as u64, "partition")
+        ))
         .table(table);
     let Some(admin) = admin else {
         return answer.line("no admin listener answers on this machine: its node is not shown");

@@ -12,6 +12,8 @@
 
 mod directory;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod view;
 
@@ -23,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::args::Shown;
 use crate::errors::{CliError, Result};
-use crate::output::{Answer, Table};
+use crate::output::{Answer, Table, counted};
 use directory::DataDirectory;
 use view::ReadOnlyDisk;
 
@@ -87,10 +89,11 @@ fn inspect(args: &WalArgs, verify: bool) -> Result<()> {
         "verified": checked.as_ref().map(verify::Checked::json),
     }))
     .line(format!(
-        "node {} of cluster {}, {boot} starts, {} segment files",
+        "node {} of cluster {}, {}, {}",
         identity.node.0,
         identity.cluster,
-        segments.len()
+        counted(boot, "start"),
+        counted(segments.len() as u64, "segment file")
     ))
     .table(segments::table(&segments))
     .table(replicas_table(&recovered));

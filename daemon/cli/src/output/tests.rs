@@ -59,6 +59,7 @@ fn yaml_never_lets_text_become_something_else() {
 
 #[test]
 fn sizes_have_units() {
+    assert_eq!(counted(1, "node") + &counted(0, " node"), "1 node0  nodes");
     assert_eq!(size(512.0), "512 B");
     assert_eq!(size(1536.0), "1.5 KiB");
     assert_eq!(size(3.0 * 1024.0 * 1024.0), "3.0 MiB");

@@ -22,6 +22,9 @@ const FILE_BYTES: u64 = 1 << 20;
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// Three digits tell 70 from 71 us.
 const DIGITS: u8 = 3;
+/// Above the longest wait.
+const MICROS_MAX: u64 = 60_000_000;
+const _: () = assert!(MICROS_MAX as u128 > WRITE_LIMIT.as_micros());
 
 /// What was measured.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +52,8 @@ pub(super) fn measure(directory: &Path) -> Result<Latency, String> {
     let mut disk =
         AnyDisk::open(&scratch.0, WalBackend::Auto, DiskOptions::default()).map_err(told)?;
     let file = disk.create("flush", FILE_BYTES).map_err(told)?;
-    let mut micros = Histogram::<u64>::new(DIGITS).map_err(|error| error.to_string())?;
+    let mut micros = Histogram::<u64>::new_with_bounds(1, MICROS_MAX, DIGITS)
+        .map_err(|error| error.to_string())?;
     let mut completions = Vec::new();
     for number in 0..WRITES {
         let mut block = AlignedBuf::unpooled(BLOCK_BYTES);

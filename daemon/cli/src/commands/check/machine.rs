@@ -32,5 +32,5 @@ pub(super) fn locked_memory() -> Option<(u64, u64)> {
 /// Bytes an ordinary user could still write there.
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let found = nix::sys::statvfs::statvfs(path).ok()?;
-    Some(u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+    Some(found.blocks_available().saturating_mul(found.fragment_size()))
 }

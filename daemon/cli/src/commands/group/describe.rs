@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::lag::{GroupView, view};
 use crate::args::{Context, Shown};
 use crate::errors::Result;
-use crate::output::{Answer, Table};
+use crate::output::{Answer, Table, counted};
 
 /// Options of `group describe`.
 #[derive(Args, Debug)]
@@ -66,8 +66,10 @@ fn shown(answer: Answer, group: &str, view: &GroupView) -> Answer {
     }
     let idle = view.members.iter().filter(|member| member.assigned.is_empty()).count();
     let members = match (view.members.len(), idle) {
-        (count, 0) => format!("{count} members"),
-        (count, idle) => format!("{count} members, {idle} of them without a partition"),
+        (count, 0) => counted(count as u64, "member"),
+        (count, idle) => {
+            format!("{}, {idle} without a partition", counted(count as u64, "member"))
+        }
     };
     let protocol = if view.protocol.is_empty() { "-" } else { &view.protocol };
     answer
@@ -76,7 +78,11 @@ fn shown(answer: Answer, group: &str, view: &GroupView) -> Answer {
             view.state, view.coordinator
         ))
         .table(table)
-        .line(format!("total lag {} over {} partitions", total_lag(view), view.rows.len()))
+        .line(format!(
+            "total lag {} over {}",
+            total_lag(view),
+            counted(view.rows.len() as u64, "partition")
+        ))
 }
 
 fn value(group: &str, view: &GroupView) -> Value {
@@ -146,7 +152,7 @@ mod tests {
         let text = shown(Answer::new(Value::Null), "g", &view).render(None, true);
         assert_eq!(
             text,
-            "group g: Stable, 1 members, strategy range, coordinator n1:9092\n\n\
+            "group g: Stable, 1 member, strategy range, coordinator n1:9092\n\n\
              GROUP  TOPIC   PARTITION  COMMITTED  END  LAG  MEMBER   HOST\n\
              g      orders          1         40  100   60  c1-uuid  10.0.0.1\n\
              g      orders          0          -  100    -  -        -\n\n\

@@ -11,7 +11,7 @@ use crate::client::Cluster;
 use crate::configs::{self, Resource};
 use crate::errors::{CliError, Result};
 use crate::offsets;
-use crate::output::{Answer, Table};
+use crate::output::{Answer, Table, counted};
 
 /// Options of `topic describe`.
 #[derive(Args, Debug)]
@@ -93,8 +93,8 @@ fn describe(cluster: &mut Cluster, topic: &str, answer: Answer) -> Result<(Answe
     }
     let id = found.topic_id.to_string();
     let mut answer = answer.line(format!(
-        "topic {topic}, {} partitions, id {id}{}",
-        found.partitions.len(),
+        "topic {topic}, {}, id {id}{}",
+        counted(found.partitions.len() as u64, "partition"),
         if found.is_internal { ", internal" } else { "" }
     ));
     answer = answer.table(table);
