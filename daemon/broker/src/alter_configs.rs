@@ -37,6 +37,7 @@ pub(crate) const GROUP: i8 = 32;
 
 type Outcome = Result<(), (AlterConfigsError, String)>;
 type Named = (i8, StrBytes);
+type Changes = Result<Vec<ConfigChange>, (AlterConfigsError, String)>;
 
 pub(crate) async fn replace(
     broker: Arc<Broker>,
@@ -94,7 +95,7 @@ pub(crate) async fn change(
 
 /// What a request says, before it is known whether its resources exist.
 struct Rows {
-    wanted: Vec<(Named, Result<Vec<ConfigChange>, (AlterConfigsError, String)>)>,
+    wanted: Vec<(Named, Changes)>,
     replace_all: bool,
 }
 
