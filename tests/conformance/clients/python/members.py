@@ -176,7 +176,7 @@ def play_group(library, options, patience_s):
     resumed = start(topic, group_id, STATIC_SESSION_MS, "static-1")
     fresh = {place: row for place, row in sent.items() if place[1] >= committed}
     wait("resumed after the restart", lambda: len(consumed([resumed])) >= len(fresh), [resumed])
-    firsts = {partition: min(row[1] for row in resumed.records if row[0] == partition)
+    firsts = {partition: min((row[1] for row in resumed.records if row[0] == partition), default=None)
               for partition in range(PARTITIONS)}
     check("first offset after the restart, by partition", dict.fromkeys(range(PARTITIONS), committed), firsts)
     check("records consumed after the restart", len(fresh), len(consumed([resumed])))
