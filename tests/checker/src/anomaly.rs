@@ -225,6 +225,75 @@ pub enum Anomaly {
         /// Its key.
         key: String,
     },
+    /// A commit was acknowledged, and later another one before it is shown, or none.
+    LostCommit {
+        /// Of which group.
+        group: String,
+        /// Where.
+        partition: String,
+        /// The offset committed.
+        committed: i64,
+        /// The offset shown; -1 when there is none.
+        shown: i64,
+    },
+    /// A committed offset is shown that nobody sent.
+    InventedCommit {
+        /// Of which group.
+        group: String,
+        /// Where.
+        partition: String,
+        /// What is shown.
+        offset: i64,
+        /// The commit it claims to come from.
+        value: u64,
+    },
+    /// A committed offset is shown whose commit certainly failed.
+    FailedCommitShown {
+        /// Of which group.
+        group: String,
+        /// Where.
+        partition: String,
+        /// What is shown.
+        offset: i64,
+    },
+    /// A commit of an older generation was acknowledged.
+    ZombieCommit {
+        /// Which group.
+        group: String,
+        /// Who.
+        member: String,
+        /// Of the commit.
+        generation: i32,
+        /// Known before it was sent.
+        newer: i32,
+    },
+    /// A member was let into an older generation than one that is known.
+    GenerationRegress {
+        /// Which group.
+        group: String,
+        /// Who.
+        member: String,
+        /// Known before it asked.
+        before: i32,
+        /// Told then.
+        after: i32,
+    },
+    /// A member got a part that no leader of that generation sent for it.
+    InventedAssignment {
+        /// Which group.
+        group: String,
+        /// Who.
+        member: String,
+        /// Of the assignment.
+        generation: i32,
+    },
+    /// Members of one generation got parts of two plans.
+    TwoAssignments {
+        /// Which group.
+        group: String,
+        /// Which generation.
+        generation: i32,
+    },
     /// The history contradicts itself: a fault of the test, not of the system.
     BadHistory {
         /// How.
@@ -260,6 +329,13 @@ impl Anomaly {
             Anomaly::AuditWithoutAction { .. } => "audit-without-action",
             Anomaly::AuditTwice { .. } => "audit-twice",
             Anomaly::AuditOutcomeDiffers { .. } => "audit-outcome-differs",
+            Anomaly::LostCommit { .. } => "lost-commit",
+            Anomaly::InventedCommit { .. } => "invented-commit",
+            Anomaly::FailedCommitShown { .. } => "failed-commit-shown",
+            Anomaly::ZombieCommit { .. } => "zombie-commit",
+            Anomaly::GenerationRegress { .. } => "generation-regress",
+            Anomaly::InventedAssignment { .. } => "invented-assignment",
+            Anomaly::TwoAssignments { .. } => "two-assignments",
             Anomaly::BadHistory { .. } => "bad-history",
         }
     }
@@ -360,6 +436,32 @@ impl fmt::Display for Anomaly {
             Anomaly::AuditTwice { key } => write!(f, "'{key}' was audited more than once"),
             Anomaly::AuditOutcomeDiffers { key } => {
                 write!(f, "'{key}' was audited with another outcome than its caller was told")
+            }
+            Anomaly::LostCommit { group, partition, committed, shown } => write!(
+                f,
+                "{group}: {committed} was committed for {partition}, and later {shown} is shown"
+            ),
+            Anomaly::InventedCommit { group, partition, offset, value } => write!(
+                f,
+                "{group}: {offset} of commit {value} is shown for {partition}, and nobody sent it"
+            ),
+            Anomaly::FailedCommitShown { group, partition, offset } => write!(
+                f,
+                "{group}: {offset} is shown for {partition} and its commit failed for certain"
+            ),
+            Anomaly::ZombieCommit { group, member, generation, newer } => write!(
+                f,
+                "{group}: {member} committed in generation {generation} after {newer} was known"
+            ),
+            Anomaly::GenerationRegress { group, member, before, after } => {
+                write!(f, "{group}: {member} was let into generation {after} after {before}")
+            }
+            Anomaly::InventedAssignment { group, member, generation } => write!(
+                f,
+                "{group}: {member} got a part in generation {generation} that no leader sent for it"
+            ),
+            Anomaly::TwoAssignments { group, generation } => {
+                write!(f, "{group}: generation {generation} got parts of two plans")
             }
             Anomaly::BadHistory { why } => write!(f, "the history contradicts itself: {why}"),
         }

@@ -9,6 +9,7 @@
 //! partitions  offset -> value as read, as read finally, as acknowledged
 //! streams     (process, partition, producer) -> values in the order of sending
 //! readers     (process, partition) -> position, final read
+//! groups      group -> commits of each partition, generations, assignments
 //! ```
 //!
 //! "Before" always means: completed on an earlier line than the other was invoked. Calls that
@@ -16,6 +17,7 @@
 
 mod facts;
 mod finish;
+mod groups;
 mod polls;
 mod sends;
 mod tables;
@@ -31,6 +33,7 @@ use crate::expectations::Expectations;
 use crate::history::{BadHistory, HistoryReader};
 use crate::report::Report;
 use facts::Facts;
+use groups::Groups;
 use tables::{OpenCall, Partition, Reader, Stream, StreamKey, Value};
 
 /// Judges a history held in memory; line n is the n-th event, from 1.
@@ -74,6 +77,7 @@ pub struct Checker {
     streams: BTreeMap<StreamKey, Stream>,
     readers: BTreeMap<(u32, usize), Reader>,
     facts: Facts,
+    groups: Groups,
     /// Records acknowledged and read by nobody so far.
     unseen: u64,
 }
@@ -92,6 +96,7 @@ impl Checker {
             streams: BTreeMap::new(),
             readers: BTreeMap::new(),
             facts: Facts::default(),
+            groups: Groups::default(),
             unseen: 0,
         }
     }
@@ -120,6 +125,26 @@ impl Checker {
                 if kind == Kind::Ok {
                     let place = self.partition(partition);
                     self.log_start_shown(line, place, *before_offset);
+                }
+            }
+            (kind, Op::Commit(commit)) => match self.calls.remove(&key) {
+                Some(OpenCall::Other { line: invoked }) => {
+                    self.commit_completed(line, invoked, kind, commit);
+                }
+                _ => self.bad(line, "a commit is completed that was not invoked"),
+            },
+            (kind, Op::FetchOffsets(_) | Op::JoinGroup(_) | Op::SyncGroup(_)) => {
+                let Some(OpenCall::Other { line: invoked }) = self.calls.remove(&key) else {
+                    self.bad(line, "a group's call is completed that was not invoked");
+                    return;
+                };
+                match &event.op {
+                    Op::FetchOffsets(fetch) if kind == Kind::Ok => {
+                        self.offsets_shown(line, invoked, fetch);
+                    }
+                    Op::JoinGroup(join) if kind == Kind::Ok => self.joined(line, invoked, join),
+                    Op::SyncGroup(sync) if kind == Kind::Ok => self.assigned(line, sync),
+                    _ => {}
                 }
             }
             (kind, Op::AuditAction { key: name }) => {
@@ -168,9 +193,19 @@ impl Checker {
                 self.facts.audit_action(key, Kind::Invoke, line);
                 OpenCall::Other { line }
             }
-            Op::Leader { .. } | Op::ReplicaHash { .. } | Op::AuditRecord { .. } => {
+            Op::Commit(commit) => {
+                self.commit_invoked(line, commit);
                 OpenCall::Other { line }
             }
+            Op::SyncGroup(sync) => {
+                self.sync_invoked(line, sync);
+                OpenCall::Other { line }
+            }
+            Op::FetchOffsets(_)
+            | Op::JoinGroup(_)
+            | Op::Leader { .. }
+            | Op::ReplicaHash { .. }
+            | Op::AuditRecord { .. } => OpenCall::Other { line },
             Op::Note { .. } => return,
         };
         if self.calls.insert((event.process, event.call), open).is_some() {

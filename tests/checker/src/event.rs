@@ -18,7 +18,11 @@
 //! A call that is never completed counts as info. Facts that no client invoked (`leader`,
 //! `replica_hash`, `audit_record`, `note`) are single lines of kind ok.
 
+mod groups;
+
 use serde::{Deserialize, Serialize};
+
+pub use groups::{Commit, Committed, JoinGroup, OffsetFetch, SyncGroup};
 
 /// One line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -90,6 +94,14 @@ pub enum Op {
         /// Compared as text.
         hash: String,
     },
+    /// Commit offsets of a group.
+    Commit(Commit),
+    /// Read offsets of a group.
+    FetchOffsets(OffsetFetch),
+    /// Become a member of a group.
+    JoinGroup(JoinGroup),
+    /// Get one's part of a group's partitions.
+    SyncGroup(SyncGroup),
     /// An administrative call. The key must be told by its audit record, too.
     AuditAction {
         /// Unique, for instance the client id of the call.

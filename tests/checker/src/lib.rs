@@ -26,7 +26,10 @@ mod report;
 
 pub use anomaly::{Anomaly, Finding, Payload};
 pub use check::{Checker, check, check_file};
-pub use event::{Event, Kind, Mode, Op, Poll, Producer, Send};
+pub use event::{
+    Commit, Committed, Event, JoinGroup, Kind, Mode, OffsetFetch, Op, Poll, Producer, Send,
+    SyncGroup,
+};
 pub use expectations::Expectations;
 pub use history::{BadHistory, HistoryReader, HistoryWriter};
 pub use report::{Counts, FINDINGS_PER_ANOMALY_MAX, Report};

@@ -46,6 +46,18 @@ pub struct Counts {
     pub audit_records: u64,
     /// Leader facts.
     pub leader_facts: u64,
+    /// Commits of groups' offsets.
+    #[serde(default)]
+    pub commits: u64,
+    /// Of those, acknowledged.
+    #[serde(default)]
+    pub commits_acked: u64,
+    /// Answers that show committed offsets.
+    #[serde(default)]
+    pub offset_fetches: u64,
+    /// Answers that give a member its part.
+    #[serde(default)]
+    pub assignments: u64,
 }
 
 /// The judgement.
@@ -118,6 +130,13 @@ impl fmt::Display for Report {
             counts.audit_records,
             counts.never_completed
         )?;
+        if counts.commits > 0 {
+            writeln!(
+                f,
+                "groups    {} commits, {} acknowledged; offsets shown {} times, {} assignments",
+                counts.commits, counts.commits_acked, counts.offset_fetches, counts.assignments
+            )?;
+        }
         writeln!(
             f,
             "lag       worst {:.3} ms from acknowledgement to first read (line {}), at most {} \

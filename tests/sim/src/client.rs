@@ -5,6 +5,7 @@
 //! | `producer` | writes one partition, in order | its batches are told |
 //! | `reader` | reads one partition; the final ones read all of it | told to; final: at the end |
 //! | `admin` | topics, DeleteRecords | told to |
+//! | `group` | a member of a consumer group: consumes and commits | with the seed |
 //!
 //! A new kind is a variant here and a file: it calls with [`World::call`], sleeps with
 //! [`Event::Wake`](crate::world::Event::Wake) and tells the history what it did.
@@ -12,6 +13,7 @@
 use holdfast_lane::Ticket;
 
 use crate::admin::Admin;
+use crate::group::Member;
 use crate::producer::Producer;
 use crate::reader::Reader;
 use crate::world::{Ended, World};
@@ -22,6 +24,7 @@ pub(crate) enum Client {
     Producer(Producer),
     Reader(Reader),
     Admin(Admin),
+    Member(Member),
 }
 
 impl Client {
@@ -31,6 +34,7 @@ impl Client {
             Client::Producer(producer) => producer.wake(world),
             Client::Reader(reader) => reader.wake(world),
             Client::Admin(admin) => admin.wake(world),
+            Client::Member(member) => member.wake(world),
         }
     }
 
@@ -40,6 +44,7 @@ impl Client {
             Client::Producer(producer) => producer.ended(ticket, node, ended, world),
             Client::Reader(reader) => reader.ended(ticket, node, ended, world),
             Client::Admin(admin) => admin.ended(ticket, ended, world),
+            Client::Member(member) => member.ended(ticket, node, ended, world),
         }
     }
 
@@ -49,6 +54,7 @@ impl Client {
             Client::Producer(producer) => producer.end(),
             Client::Reader(reader) => reader.end(),
             Client::Admin(admin) => admin.end(),
+            Client::Member(member) => member.end(),
         }
     }
 
@@ -56,11 +62,15 @@ impl Client {
     pub(crate) fn is_done(&self) -> bool {
         match self {
             Client::Producer(producer) => producer.is_done(),
-            Client::Reader(_) | Client::Admin(_) => true,
+            Client::Reader(_) | Client::Admin(_) | Client::Member(_) => true,
         }
     }
 
     pub(crate) fn as_producer(&self) -> Option<&Producer> {
         if let Client::Producer(producer) = self { Some(producer) } else { None }
+    }
+
+    pub(crate) fn as_member(&self) -> Option<&Member> {
+        if let Client::Member(member) = self { Some(member) } else { None }
     }
 }

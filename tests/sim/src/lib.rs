@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod command;
 mod evidence;
+mod group;
 mod hunt;
 mod media;
 mod nemesis;

@@ -62,6 +62,7 @@ bugs! {
     "duplicate-appended": lane.log.duplicate_appended, here(1);
     "log-start-past-high-watermark": lane.log.log_start_past_high_watermark, here(30);
     "epoch-compared-wrong": lane.log.epoch_compared_wrong, here(1);
+    "commit-goes-back": lane.log.commit_goes_back, here(1);
     "answer-before-commit": lane.answer_before_commit, here(1);
     "pending-by-index-only": lane.pending_by_index_only, here(6);
     "crc-failure-is-end-of-log": wal.crc_failure_is_end_of_log, here(3);

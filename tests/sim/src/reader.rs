@@ -255,7 +255,7 @@ impl Reader {
 }
 
 /// What a broker sends: from memory as it is, from the device only if base offset and CRC agree.
-fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> Option<Bytes> {
+pub(crate) fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> Option<Bytes> {
     match slice {
         RecordSlice::Cached(bytes) => {
             world.states.reach(State::FetchFromMemory);
@@ -294,6 +294,16 @@ fn each_crc_is_true(mut bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// The offset behind the last batch.
+pub(crate) fn end_of(mut bytes: &[u8]) -> Option<i64> {
+    let mut end = None;
+    while let Ok(((_, header), rest)) = split(bytes) {
+        end = Some(header.base_offset + i64::from(header.last_offset_delta) + 1);
+        bytes = rest;
+    }
+    end
 }
 
 /// A batch with its header, and the bytes behind it.

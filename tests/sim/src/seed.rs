@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! found ─▶ topics ─▶ faults: clients and nemesis ─▶ heal ─▶ every partition takes a write
-//!       ─▶ clients end ─▶ final reads ─▶ checker and comparison of replicas
+//!       ─▶ clients end ─▶ final reads ─▶ groups stable, then idle ─▶ checker and comparison of replicas
 //! ```
 //!
 //! Each seed draws its own sizes, clients and a random subset of faults (swarm testing: Groce et
 //! al., ISSTA 2012), because a run in which everything breaks reaches less than many runs in which
 //! something does.
+
+mod groups;
 
 use std::collections::BTreeMap;
 
@@ -120,6 +122,7 @@ impl Sim {
             return;
         };
         self.add_clients(&targets);
+        self.add_groups(&targets);
         self.world.after(100_000_000, Event::Nemesis);
         let within_ns = if self.nemesis.has_small_wal() { FULL_NS_MAX } else { FAULTS_NS_MAX };
         self.until(within_ns, |sim| sim.work_is_done().then_some(()));
@@ -129,6 +132,11 @@ impl Sim {
         }
         self.heal(&targets);
         self.read_all(&targets);
+        if self.nemesis.leaves_quorum(&self.world) {
+            self.settle_groups();
+        }
+        // Followers learn of the last commits with the next heartbeats.
+        self.until(1_000_000_000, |_| None::<()>);
     }
 
     fn draw_topics(&mut self) -> BTreeMap<String, i32> {
@@ -307,8 +315,6 @@ impl Sim {
                 self.world.broken.push(line);
             }
         }
-        // Followers learn of the last commits with the next heartbeats.
-        self.until(1_000_000_000, |_| None::<()>);
     }
 
     /// Replicas with the same applied index have the same state.

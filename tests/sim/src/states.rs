@@ -87,6 +87,14 @@ states! {
     PendingFailed => "pending answers failed when leadership was lost",
     VoteHeldBack => "a replica that had just started held its vote back",
     ZombieFenced => "a producer of an older epoch was fenced",
+    MemberLeft => "a member left its group",
+    MemberDied => "a group rebalanced after a member had died",
+    StaticMemberReplaced => "a static member came back without a rebalance",
+    CoordinatorMoved => "a coordinator failed over and its members stayed",
+    CoordinatorLoading => "a call was refused: the coordinator is loading",
+    CommitRefusedByGeneration => "a commit was refused: its generation is over",
+    CommitFateUnknown => "a commit ended with its fate unknown",
+    OffsetFromNewLeader => "a committed offset was shown by another node than had acknowledged it",
     OldBootDropped => "a message of an older boot was dropped",
 }
 

@@ -21,16 +21,16 @@ use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, Lane, LaneConfig, NodeFacts, Outcome,
-    Reason, Refusal, Request, Ticket,
+    Answer, Founding, Lane, LaneConfig, NodeFacts, Outcome, Reason, Refusal, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
 
 use crate::clock::NodeClock;
+use crate::group::GroupNotes;
 use crate::network::Network;
 use crate::node::{Input, Node, Power};
-use crate::power::Stop;
 use crate::planted::Planted;
+use crate::power::Stop;
 use crate::states::{State, States};
 use crate::trace::Trace;
 
@@ -107,6 +107,7 @@ pub(crate) struct World {
     producer_ids: BTreeSet<i64>,
     /// Produce calls that reached a node whose WAL had only its reserve left.
     short: BTreeSet<Ticket>,
+    pub(crate) groups: GroupNotes,
     /// Devices rolled back whose node neither its boot count nor its log gave away.
     pub(crate) unseen_rollbacks: u64,
 }
@@ -141,7 +142,7 @@ impl World {
                     founding: founding.clone(),
                     listeners: Vec::new(),
                     tail_cache_bytes: sizes.tail_cache_bytes,
-                    facts: NodeFacts { node, ..NodeFacts::default() },
+                    facts: NodeFacts { node, values: group_settings() },
                     seed: 0,
                     planted: planted.lane,
                 };
@@ -196,6 +197,7 @@ impl World {
             connections: BTreeMap::new(),
             producer_ids: BTreeSet::new(),
             short: BTreeSet::new(),
+            groups: GroupNotes::default(),
             unseen_rollbacks: 0,
         }
     }
@@ -552,4 +554,16 @@ impl World {
         let delay_ns = 50_000 + self.rng.below(500_000);
         self.after(delay_ns, Event::Answer { ticket, ended: Ended::Broken });
     }
+}
+
+/// Sessions as short as the runs are; offsets outlive every jump of a wall clock.
+fn group_settings() -> BTreeMap<String, String> {
+    let set = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    [
+        ("group.min.session.timeout.ms", "500"),
+        ("group.initial.rebalance.delay.ms", "100"),
+        ("offsets.retention.minutes", "2147483647"),
+    ]
+    .map(set)
+    .into()
 }
