@@ -9,7 +9,7 @@
 
 use crate::broker::{Broker, View};
 use crate::leadership::{leader_of, wire_node};
-use holdfast_metadata::Topic;
+use holdfast_metadata::{Topic, is_topic_name};
 use holdfast_protocol::errors::{DescribeTopicPartitionsError, ErrorCode};
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
@@ -80,8 +80,13 @@ fn cursor(name: &str, partition: i32) -> Cursor {
 }
 
 fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
+    let error = if is_topic_name(name) {
+        DescribeTopicPartitionsError::UnknownTopicOrPartition
+    } else {
+        DescribeTopicPartitionsError::InvalidTopicException
+    };
     DescribeTopicPartitionsResponseTopic::default()
-        .with_error_code(DescribeTopicPartitionsError::UnknownTopicOrPartition.code())
+        .with_error_code(error.code())
         .with_name(Some(TopicName(StrBytes::from(name.to_owned()))))
         .with_topic_authorized_operations(NOT_ASKED)
 }

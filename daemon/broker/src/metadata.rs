@@ -10,7 +10,7 @@ use crate::context::{Context, Endpoint};
 use crate::leadership::{leader_of, wire_node};
 use holdfast_base::TopicId;
 use holdfast_lane::{AdminReason, Answer, CreateTopic, Request};
-use holdfast_metadata::{Image, RESERVED_TOPIC_NAMES, Topic};
+use holdfast_metadata::{Image, RESERVED_TOPIC_NAMES, Topic, is_topic_name};
 use holdfast_protocol::errors::{ErrorCode, MetadataError};
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
@@ -160,8 +160,11 @@ fn answer_topic(
         Wanted::Name(name) => match view.image.topic(name) {
             Some(topic) => write_topic(view, topic),
             None => {
-                let error =
-                    refused.get(name).copied().unwrap_or(MetadataError::UnknownTopicOrPartition);
+                let error = refused.get(name).copied().unwrap_or(if is_topic_name(name) {
+                    MetadataError::UnknownTopicOrPartition
+                } else {
+                    MetadataError::InvalidTopicException
+                });
                 MetadataResponseTopic::default()
                     .with_error_code(error.code())
                     .with_name(Some(TopicName(StrBytes::from(name.clone()))))

@@ -53,7 +53,7 @@ pub use decide::{
 };
 pub use grow::{GrowPlan, GrowTopic, propose_create_partitions, validate_create_partitions};
 pub use image::{ConfigResource, Genesis, Image, Listener, Node, Placement, ShardPlacement, Topic};
-pub use name::{RESERVED_TOPIC_NAMES, TOPIC_NAME_BYTES_MAX};
+pub use name::{RESERVED_TOPIC_NAMES, TOPIC_NAME_BYTES_MAX, is_topic_name};
 pub use placement::{SHARDS_PER_REPLICATION_FACTOR, default_replication_factor};
 pub use refusal::{Reason, Refusal};
 pub use state::{Applied, BrokenInvariant, CommandOutcome, EntryFacts, Metadata};

@@ -10,8 +10,28 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 pub const RESERVED_TOPIC_NAMES: [&str; 4] =
     ["__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state"];
 
+/// Whether a topic could ever have had this name in Kafka; the reserved ones could.
+#[must_use]
+pub fn is_topic_name(name: &str) -> bool {
+    check_shape(name).is_ok()
+}
+
 /// Checks a name by itself, without other topics.
 pub(crate) fn check_topic_name(name: &str) -> Result<(), Refusal> {
+    check_shape(name)?;
+    if RESERVED_TOPIC_NAMES.contains(&name) {
+        return Err(Refusal::new(
+            Reason::InvalidTopicName,
+            format!(
+                "the topic name '{name}' is reserved: Holdfast keeps that state in its shards and \
+                 has no such topic; use the Admin API (groups, transactions) or choose another name"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn check_shape(name: &str) -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal::new(Reason::InvalidTopicName, why));
     if name.is_empty() {
         return refuse("the topic name is empty; give it 1 to 249 characters".to_owned());
@@ -33,12 +53,6 @@ pub(crate) fn check_topic_name(name: &str) -> Result<(), Refusal> {
             name.escape_debug()
         ));
     }
-    if RESERVED_TOPIC_NAMES.contains(&name) {
-        return refuse(format!(
-            "the topic name '{name}' is reserved: Holdfast keeps that state in its shards and has \
-             no such topic; use the Admin API (groups, transactions) or choose another name"
-        ));
-    }
     Ok(())
 }
 
@@ -53,7 +67,8 @@ pub(crate) fn taken(wanted: &str, existing: &str) -> Refusal {
     if wanted == existing {
         Refusal::new(
             Reason::TopicAlreadyExists,
-            format!("a topic named '{wanted}' is there already; use it, or delete it first"),
+            // Scripts test for Kafka's words, "already exists".
+            format!("Topic '{wanted}' already exists; use it, or delete it first"),
         )
     } else {
         Refusal::new(

@@ -56,11 +56,11 @@ fn an_unknown_topic_is_named_as_unknown_and_the_others_are_shown() {
         TopicRequest::default().with_name(TopicName(StrBytes::from_static_str(name)))
     };
     let request = DescribeTopicPartitionsRequest::default()
-        .with_topics(vec![named("c"), named("nowhere")])
+        .with_topics(vec![named("c"), named("no/where"), named("nowhere")])
         .with_response_partition_limit(2_000);
     let answer = handle(&bench.broker, &request);
     let told: Vec<i16> = answer.topics.iter().map(|topic| topic.error_code).collect();
-    assert_eq!(told, [0, 3]);
+    assert_eq!(told, [0, 17, 3]);
     assert_eq!(answer.topics[0].partitions[1].leader_epoch, 7);
     assert!(answer.next_cursor.is_none());
 }
