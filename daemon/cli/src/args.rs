@@ -39,6 +39,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "HOLDFAST_BOOTSTRAP",
+        hide_env_values = true,
         default_value = "127.0.0.1:9092",
         value_name = "HOST:PORT",
         help_heading = "Connection"
@@ -49,6 +50,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "HOLDFAST_ADMIN",
+        hide_env_values = true,
         default_value = "127.0.0.1:9644",
         value_name = "HOST:PORT",
         help_heading = "Connection"

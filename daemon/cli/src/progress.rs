@@ -48,7 +48,8 @@ fn line(label: &str, done: f64, rate: &str, elapsed: Duration) -> String {
     let done = if done.is_finite() { done.clamp(0.0, 1.0) } else { 0.0 };
     let full = (done * BAR_CELLS as f64) as usize;
     let bar = format!("{}{}", "#".repeat(full), ".".repeat(BAR_CELLS - full));
-    let left = if done > 0.0 {
+    // Before the first percent a guess would jump about.
+    let left = if done > 0.01 {
         format!("{:.0} s left", elapsed.as_secs_f64() * (1.0 - done) / done)
     } else {
         "-".to_owned()

@@ -35,6 +35,18 @@ fn total_lag(view: &GroupView) -> i64 {
     view.rows.iter().filter_map(|row| row.lag()).sum()
 }
 
+/// What cannot be said is not counted as nothing.
+fn total(view: &GroupView) -> String {
+    let known = view.rows.iter().filter(|row| row.lag().is_some()).count();
+    let text = format!("total lag {} over {}", total_lag(view), counted(known as u64, "partition"));
+    match view.rows.len() - known {
+        0 => text,
+        unknown => {
+            format!("{text}; unknown for {unknown} (nothing committed, or the topic is gone)")
+        }
+    }
+}
+
 fn shown(answer: Answer, group: &str, view: &GroupView) -> Answer {
     let number =
         |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
@@ -78,11 +90,7 @@ fn shown(answer: Answer, group: &str, view: &GroupView) -> Answer {
             view.state, view.coordinator
         ))
         .table(table)
-        .line(format!(
-            "total lag {} over {}",
-            total_lag(view),
-            counted(view.rows.len() as u64, "partition")
-        ))
+        .line(total(view))
 }
 
 fn value(group: &str, view: &GroupView) -> Value {
@@ -117,6 +125,7 @@ fn value(group: &str, view: &GroupView) -> Value {
         "group": group, "state": view.state, "strategy": view.protocol,
         "coordinator": view.coordinator, "members": members, "partitions": partitions,
         "total_lag": total_lag(view),
+        "partitions_of_unknown_lag": view.rows.iter().filter(|row| row.lag().is_none()).count(),
     })
 }
 
@@ -156,7 +165,7 @@ mod tests {
              GROUP  TOPIC   PARTITION  COMMITTED  END  LAG  MEMBER   HOST\n\
              g      orders          1         40  100   60  c1-uuid  10.0.0.1\n\
              g      orders          0          -  100    -  -        -\n\n\
-             total lag 60 over 2 partitions\n"
+             total lag 60 over 1 partition; unknown for 1 (nothing committed, or the topic is gone)\n"
         );
         assert_eq!(value("g", &view)["partitions"][1]["lag"], Value::Null);
         assert_eq!(value("g", &view)["total_lag"], 60);

@@ -17,7 +17,7 @@ use crate::args::{Context, Shown};
 use crate::client::{Cluster, group_id, topic_name};
 use crate::errors::{CliError, Kind, Result};
 use crate::offsets::{self, Target, parse_target};
-use crate::output::{Answer, Table};
+use crate::output::{Answer, Table, counted};
 
 /// Options of `group reset-offsets`.
 #[derive(Args, Debug)]
@@ -80,8 +80,8 @@ fn refuse_members(cluster: &mut Cluster, args: &ResetArgs) -> Result<()> {
     }
     let what = format!("offsets of group {} cannot be reset", args.group);
     let why = format!(
-        "it has {} members, which would commit over it (state {})",
-        described.members.len(),
+        "it has {}, which would commit over it (state {})",
+        counted(described.members.len() as u64, "member"),
         &*described.group_state
     );
     let try_next = format!("stop them first; `holdfast group describe {}` names them", args.group);
