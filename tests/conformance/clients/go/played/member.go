@@ -51,6 +51,8 @@ func beMember(library Library, options Options) {
 		for input.Scan() {
 			commands <- input.Text()
 		}
+		// The parent is gone.
+		os.Exit(1)
 	}()
 	member := library.Member(options.Group, options.Topic, options.Instance, options.SessionMs)
 	out := json.NewEncoder(os.Stdout)
