@@ -15,14 +15,18 @@ use crate::run::{Result, checked, output, root, shown};
 const CARGO_DENY: &str = "0.20.2";
 /// librdkafka as Python's wheel brings it: no compiler is needed for a stock client.
 const CONFLUENT_KAFKA: &str = "2.16.1";
-/// Clients written in Python, with the codecs they call for; confluent-kafka stands apart.
-const PYTHON_CLIENTS: [&str; 6] = [
+/// Clients written in Python, with the codecs and all else they call for; confluent-kafka stands
+/// apart.
+const PYTHON_CLIENTS: [&str; 9] = [
     "kafka-python==3.0.12",
     "aiokafka==0.14.0",
     "python-snappy==0.7.3",
     "cramjam==2.14.0",
     "lz4==4.4.5",
     "zstandard==0.25.0",
+    "typing_extensions==4.16.0",
+    "async-timeout==5.0.1",
+    "packaging==26.3",
 ];
 /// The Kafka that results are compared with; `tests/bench/kafka/pom.xml` names the same.
 pub(crate) const KAFKA: &str = "4.3.1";
@@ -36,7 +40,7 @@ pub(crate) fn cache() -> Result<PathBuf> {
 }
 
 /// `directory` below the cache, filled by `fill` if it is not there.
-fn kept(directory: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn kept(directory: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let whole = cache()?.join(directory);
     if whole.is_dir() {
         return Ok(whole);
