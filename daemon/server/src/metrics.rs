@@ -9,11 +9,13 @@ mod errors;
 mod exposition;
 mod page;
 mod process;
+mod produce_errors;
 pub mod table;
 
 pub use errors::answer_error;
 pub(crate) use page::role_text;
 pub use page::{CONTENT_TYPE, render};
+pub use produce_errors::produce_errors;
 
 use holdfast_protocol::SUPPORTED;
 use std::collections::BTreeMap;
@@ -92,12 +94,13 @@ pub struct ApiMetrics {
     pub latency: Histogram,
     /// Requests that ended their connection.
     pub closed: Counter,
-    /// Answers with an error for the whole request, by Kafka's code. Locked only for these.
+    /// Errors of answers as a whole, of Produce by partition, by Kafka's code. Locked for these
+    /// only.
     errors: Mutex<BTreeMap<i16, u64>>,
 }
 
 impl ApiMetrics {
-    /// Counts an answer that is an error as a whole.
+    /// Counts an error.
     pub fn error(&self, code: i16) {
         *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }

@@ -102,6 +102,8 @@ pub async fn serve_until_stopped(
             Some(()) = hang_up(&mut hang_ups) => service.reload.run(),
             end = &mut lane_end => break Some(end.unwrap_or(LaneEnd::Stopped)),
             name = &mut signals => {
+                // First: whoever reads the line finds the node not ready.
+                node.set_phase(Phase::Stopping);
                 tracing::info!("{name}: stopping");
                 break None;
             }

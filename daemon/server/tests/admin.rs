@@ -33,6 +33,8 @@ fn metrics_count_what_clients_did() {
         client.send(&produce(number, -1, "counted", batch.clone()));
         client.answer();
     }
+    client.send(&produce(7, -1, "not there", batch));
+    client.answer();
     // Heartbeat v0 of a group nobody knows: UNKNOWN_MEMBER_ID.
     client.send(&request(12, 0, 9, &[0, 1, b'g', 0, 0, 0, 1, 0, 1, b'm']));
     client.answer();
@@ -40,9 +42,10 @@ fn metrics_count_what_clients_did() {
     assert_eq!(status, 200);
     let samples = samples(&page);
     let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name}\n{page}"));
-    assert_eq!(value("holdfast_requests_total{api=\"Produce\"}"), 3.0);
-    assert_eq!(value("holdfast_request_duration_seconds_count{api=\"Produce\"}"), 3.0);
-    assert_eq!(value("holdfast_request_duration_seconds_bucket{api=\"Produce\",le=\"+Inf\"}"), 3.0);
+    assert_eq!(value("holdfast_requests_total{api=\"Produce\"}"), 4.0);
+    assert_eq!(value("holdfast_request_errors_total{api=\"Produce\",code=\"3\"}"), 1.0);
+    assert_eq!(value("holdfast_request_duration_seconds_count{api=\"Produce\"}"), 4.0);
+    assert_eq!(value("holdfast_request_duration_seconds_bucket{api=\"Produce\",le=\"+Inf\"}"), 4.0);
     assert!(value("holdfast_request_duration_seconds_sum{api=\"Produce\"}") > 0.0);
     assert_eq!(value("holdfast_request_errors_total{api=\"Heartbeat\",code=\"25\"}"), 1.0);
     assert_eq!(value("holdfast_connections"), 1.0);
@@ -55,7 +58,7 @@ fn metrics_count_what_clients_did() {
         value("holdfast_received_bytes_total") > 0.0 && value("holdfast_sent_bytes_total") > 0.0
     );
     for (name, value) in samples.iter().filter(|(name, _)| name.contains("_bucket")) {
-        assert!(*value <= 3.0, "{name}");
+        assert!(*value <= 4.0, "{name}");
     }
 }
 
