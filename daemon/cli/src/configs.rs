@@ -266,6 +266,10 @@ mod tests {
             .collect();
         assert_eq!(shown, ["b: 2 (default) -> 5", "c: 3 -> (default)", "d: - (default) -> x"]);
         assert!(compare(&now, &Wanted::from([("b".to_owned(), None)])).is_empty());
+
+        // Said in so many words, a default stays when the default changes.
+        let pinned = compare(&now, &Wanted::from([("b".to_owned(), some("2"))]));
+        assert_eq!((&*pinned[0].before, &*pinned[0].after), ("2 (default)", "2"));
     }
 
     #[test]
