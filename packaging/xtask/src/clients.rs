@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use crate::install;
+use crate::java_clients;
 use crate::run::Result;
 use crate::tools;
 
@@ -13,6 +14,7 @@ use crate::tools;
 pub(crate) fn provide(command: &mut Command) -> Result<()> {
     install::ensure(install::CLIENTS)?;
     command.env("HOLDFAST_CLIENTS_PYTHON", python()?);
+    java_clients::provide(command)?;
     Ok(())
 }
 

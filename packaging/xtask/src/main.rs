@@ -17,6 +17,7 @@ mod clients;
 mod clock;
 mod demo;
 mod install;
+mod java_clients;
 mod node;
 mod passed_on;
 mod run;

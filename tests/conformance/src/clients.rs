@@ -29,7 +29,7 @@ use cell::{Cell, Node, Task, Verdict};
 use programs::{PROGRAMS, Program};
 
 /// The scenarios of the contract, in the order of the matrix.
-const SCENARIOS: [&str; 5] = ["codecs", "seek", "group", "admin", "idempotent"];
+const SCENARIOS: [&str; 6] = ["codecs", "seek", "group", "admin", "idempotent", "tools"];
 
 /// How much a run does.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +73,12 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
-    let programs = chosen(PROGRAMS.iter(), |program| program.name, &options.program)?;
+    let mut programs = chosen(PROGRAMS.iter(), |program| program.name, &options.program)?;
     let scenarios = chosen(SCENARIOS.into_iter(), |name| *name, &options.scenario)?;
+    programs.retain(|program| {
+        let left_out = program.only_full() && !options.full && options.program.is_empty();
+        !left_out && scenarios.iter().any(|scenario| program.plays(scenario))
+    });
     let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
     let listed = findings::read(&options.clients.join("FINDINGS.md"), &names, &SCENARIOS)?;
     let mut size = if options.full { FULL } else { SHORT };
@@ -85,6 +89,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         for _ in 0..options.jobs.max(1) {
             scope.spawn(|| {
                 while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut scenarios = scenarios.clone();
+                    scenarios.retain(|scenario| program.plays(scenario));
                     let cells = play(options, program, &scenarios, size);
                     done.lock().unwrap_or_else(PoisonError::into_inner).extend(cells);
                 }

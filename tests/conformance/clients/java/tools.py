@@ -54,6 +54,18 @@ def check(text, expected, found):
     tell(check=text, expected=str(expected), found=str(found))
 
 
+def says(text, word, told):
+    """The words stand in what a tool said; if not, the end of that is shown."""
+    if word not in told:
+        sys.exit(f"{text}: expected {word!r} in {' / '.join(told.splitlines()[-3:])!r}")
+    tell(check=text, expected=word, found=word)
+
+
+def matches(text, pattern, told):
+    found = re.search(pattern, told, re.M)
+    says(text, found.group() if found else pattern, told)
+
+
 class Jvm:
     """The tools' JVM. A tool that hangs ends it."""
 
@@ -132,7 +144,7 @@ def eventually_gone(jvm, topic):
 
 def cluster(jvm):
     told = jvm.run("cluster", "cluster-id", *jvm.bootstrap, bootstrap=False)
-    check("cluster id", True, bool(re.search(r"Cluster ID: [\w-]{22}\b", told)))
+    matches("cluster id", r"Cluster ID: [\w-]{22}\b", told)
     told = jvm.run("api-versions")
     usable = re.findall(r"^\t(\w+)\((\d+)\): .*\[usable: (\d+)\]", told, re.M)
     jvm.usable = {name: int(version) for name, _, version in usable}
@@ -140,8 +152,8 @@ def cluster(jvm):
     check("calls that are usable", set(), needed - set(jvm.usable))
     if jvm.release >= (3, 3):
         told = jvm.run("quorum", "describe", "--status")
-        check("leader of the quorum", True, bool(re.search(r"^LeaderId:\s+\d+$", told, re.M)))
-        check("voters", True, "CurrentVoters:" in told)
+        matches("leader of the quorum", r"^LeaderId:\s+\d+$", told)
+        says("voters", "CurrentVoters:", told)
         told = jvm.run("quorum", "describe", "--replication")
         check("replicas of the quorum", 1, len(re.findall(r"\bLeader\b", told)))
 
@@ -149,16 +161,16 @@ def cluster(jvm):
 def topics(jvm, topic):
     told = jvm.run("topics", "--create", "--topic", topic, "--partitions", 3,
                    "--replication-factor", 1, "--config", "retention.ms=-1")
-    check("create says so", True, f"Created topic {topic}." in told)
+    says("create says so", f"Created topic {topic}.", told)
     told = jvm.run("topics", "--create", "--topic", topic, status=1)
-    check("a second create", True, "already exists" in told)
+    says("a second create", "already exists", told)
     jvm.run("topics", "--create", "--topic", topic, "--if-not-exists")
     check("list", True, topic in jvm.run("topics", "--list").split())
     check("list of one name", [topic], words_of(jvm.run("topics", "--list", "--topic", topic)))
     told = jvm.run("topics", "--describe", "--topic", topic)
     check("partitions in describe", 3, len(re.findall(r"Partition: \d+\s+Leader: \d+", told)))
     check("count in describe", ["3"], re.findall(r"PartitionCount: ?(\d+)", told))
-    check("configs in describe", True, "retention.ms=-1" in told)
+    says("configs in describe", "retention.ms=-1", told)
     told = jvm.run("topics", "--describe", "--under-replicated-partitions")
     check("under-replicated partitions", 0, told.count("Partition:"))
     told = jvm.run("topics", "--describe", "--unavailable-partitions")
@@ -171,7 +183,7 @@ def topics(jvm, topic):
             break
     check("count after alter", ["4"], re.findall(r"PartitionCount: ?(\d+)", told))
     told = jvm.run("topics", "--describe", "--topic", topic + "-none", status=1)
-    check("describe of an unknown topic", True, "does not exist" in told)
+    says("describe of an unknown topic", "does not exist", told)
 
 
 def words_of(told):
@@ -198,14 +210,14 @@ def console(jvm, topic, count):
     found = [line for line in told.splitlines() if line.startswith("key-")]
     check("lines consumed", len(lines(count)), len(found))
     check("their content", True, sorted(lines(count)) == sorted(found))
-    check("count told", True, f"Processed a total of {count} messages" in told)
+    says("count told", f"Processed a total of {count} messages", told)
     # Before it was rewritten it counted its messages per JVM.
     once = jvm.run if jvm.release >= REWRITTEN["console-consumer"] else jvm.alone
     told = once("console-consumer", "--topic", topic, "--partition", 0, "--offset", 2,
                 "--max-messages", 1, formatter, "print.offset=true",
                 formatter, "print.partition=true", "--timeout-ms", 30000)
     check("one by offset", True, "Partition:0" in told and "Offset:2" in told)
-    check("count of one by offset", True, "Processed a total of 1 messages" in told)
+    says("count of one by offset", "Processed a total of 1 messages", told)
 
 
 def rows(told, topic):
@@ -245,10 +257,10 @@ def group(jvm, topic, count):
     name = topic + "-console"
     check("list of groups", True, name in jvm.run("groups", "--list").split())
     told = jvm.run("groups", "--list", "--state")
-    check("its state", True, bool(re.search(rf"{name}\s.*Empty", told)))
+    matches("its state", rf"{name}\s.*Empty", told)
     check("lag when all is read", 0, lag(jvm, name, topic))
     told = jvm.run("groups", "--describe", "--group", name, "--state")
-    check("state described", True, bool(re.search(rf"{name}\s.*\bEmpty\b", told)))
+    matches("state described", rf"{name}\s.*\bEmpty\b", told)
     jvm.run("groups", "--describe", "--group", name, "--members")
     reset = ["groups", "--reset-offsets", "--group", name, "--topic", topic]
     jvm.run(*reset, "--to-earliest", "--dry-run")
@@ -267,10 +279,10 @@ def group(jvm, topic, count):
     jvm.run("groups", "--delete-offsets", "--group", name, "--topic", f"{topic}:0")
     check("rows after offsets are deleted", ends[0], count - lag(jvm, name, topic))
     told = jvm.run("groups", "--delete", "--group", name)
-    check("delete says so", True, "was successful" in told)
+    says("delete says so", "was successful", told)
     check("list after delete", False, name in jvm.run("groups", "--list").split())
     told = jvm.run("groups", "--delete", "--group", name, status=None)
-    check("a second delete", True, "GroupIdNotFoundException" in told)
+    says("a second delete", "GroupIdNotFoundException", told)
 
 
 def lag(jvm, name, topic):
@@ -283,10 +295,10 @@ def lag(jvm, name, topic):
 def configs(jvm, topic):
     entity = ["--entity-type", "topics", "--entity-name", topic]
     told = jvm.run("configs", "--describe", *entity)
-    check("what was given", True, "retention.ms=-1" in told)
+    says("what was given", "retention.ms=-1", told)
     told = jvm.run("configs", "--describe", "--all", *entity)
     check("at least 25 settings of a topic", True, len(re.findall(r"^\s+[\w.]+=", told, re.M)) >= 25)
-    check("synonyms", True, "DEFAULT_CONFIG:log.cleanup.policy=delete" in told)
+    says("synonyms", "DEFAULT_CONFIG:log.cleanup.policy=delete", told)
     jvm.run("configs", "--alter", *entity, "--add-config",
             "cleanup.policy=[compact,delete],max.message.bytes=150000")
     told = jvm.run("configs", "--describe", *entity)
@@ -295,19 +307,19 @@ def configs(jvm, topic):
     told = jvm.run("configs", "--describe", *entity)
     check("deleted", False, "max.message.bytes" in told)
     told = jvm.run("configs", "--alter", *entity, "--add-config", "retention.ms=soon", status=1)
-    check("a wrong value", True, "InvalidConfigurationException" in told)
+    says("a wrong value", "InvalidConfigurationException", told)
     told = jvm.run("configs", "--describe", "--all", "--entity-type", "brokers", "--entity-name", 1)
     check("at least 200 settings of a broker", True, len(re.findall(r"^\s+[\w.]+=", told, re.M)) >= 200)
     every = ["--entity-type", "brokers", "--entity-default"]
     jvm.run("configs", "--alter", *every, "--add-config", "log.cleaner.threads=2")
     told = jvm.run("configs", "--describe", *every)
-    check("a default of all brokers", True, "log.cleaner.threads=2" in told)
+    says("a default of all brokers", "log.cleaner.threads=2", told)
     jvm.run("configs", "--alter", *every, "--delete-config", "log.cleaner.threads")
     if jvm.release >= (4, 0):
         entity = ["--entity-type", "groups", "--entity-name", topic + "-set"]
         jvm.run("configs", "--alter", *entity, "--add-config", "consumer.session.timeout.ms=46000")
         told = jvm.run("configs", "--describe", *entity)
-        check("a group's setting", True, "consumer.session.timeout.ms=46000" in told)
+        says("a group's setting", "consumer.session.timeout.ms=46000", told)
         jvm.run("configs", "--alter", *entity, "--delete-config", "consumer.session.timeout.ms")
 
 
@@ -318,7 +330,7 @@ def records(jvm, topic):
     with open(path, "w", encoding="utf-8") as file:
         json.dump({"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": low}]}, file)
     told = jvm.run("delete-records", "--offset-json-file", path)
-    check("low watermark", True, bool(re.search(rf"partition: {topic}-0\s+low_watermark: {low}\b", told)))
+    matches("low watermark", rf"partition: {topic}-0\s+low_watermark: {low}\b", told)
     check("first offset", low, get_offsets(jvm, topic, -2)[0])
     check("ends stay", before, get_offsets(jvm, topic, -1))
 
@@ -328,7 +340,7 @@ def performance(jvm, topic):
     told = jvm.run("producer-perf", "--topic", topic, "--num-records", PERFORMANCE_RECORDS,
                    "--record-size", 500, "--throughput", -1, "--producer-props",
                    f"bootstrap.servers={jvm.bootstrap[1]}", "acks=all", bootstrap=False)
-    check("records sent", True, f"{PERFORMANCE_RECORDS} records sent" in told)
+    says("records sent", f"{PERFORMANCE_RECORDS} records sent", told)
     number = "--num-records" if jvm.release >= (4, 2) else "--messages"
     told = jvm.run("consumer-perf", "--topic", topic, number, PERFORMANCE_RECORDS,
                    "--timeout", 30000)

@@ -125,7 +125,7 @@ impl Judged {
         for (name, client, words) in self.rows() {
             let _ = write!(text, "\n| {} |", if client.is_empty() { name } else { client });
             for word in words {
-                let _ = write!(text, " {} |", if word.is_empty() { "not run" } else { &word });
+                let _ = write!(text, " {} |", if word.is_empty() { "–" } else { &word });
             }
         }
         text.push('\n');

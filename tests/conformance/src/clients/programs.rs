@@ -16,6 +16,18 @@ pub(crate) struct Program {
     pub(crate) environment: &'static [(&'static str, &'static str)],
 }
 
+impl Program {
+    /// Kafka's own tools have a scenario of their own and no other.
+    pub(crate) fn plays(&self, scenario: &str) -> bool {
+        self.name.starts_with("kafka-tools-") == (scenario == "tools")
+    }
+
+    /// Left to `--full`, unless it is asked for by name.
+    pub(crate) fn only_full(&self) -> bool {
+        ["kafka-tools-3.9.1", "kafka-tools-2.8.2"].contains(&self.name)
+    }
+}
+
 const PYTHON: &[(&str, &str)] =
     &[("PYTHONPATH", "{HOLDFAST_CLIENTS_PYTHON}"), ("PYTHONDONTWRITEBYTECODE", "1")];
 
@@ -37,4 +49,79 @@ pub(crate) const PROGRAMS: &[Program] = &[
         environment: PYTHON,
     },
     Program { name: "aiokafka", start: &["python3", "{HERE}/python/aio.py"], environment: PYTHON },
+    Program {
+        name: "kafka-clients-4.3.1",
+        start: &[
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            "{HOLDFAST_CLIENTS_JAVA_4_3_1}",
+            "Conformance",
+        ],
+        environment: &[],
+    },
+    Program {
+        name: "kafka-clients-3.9.1",
+        start: &[
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            "{HOLDFAST_CLIENTS_JAVA_3_9_1}",
+            "Conformance",
+        ],
+        environment: &[],
+    },
+    Program {
+        name: "kafka-clients-2.8.2",
+        start: &[
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            "{HOLDFAST_CLIENTS_JAVA_2_8_2}",
+            "Conformance",
+        ],
+        environment: &[],
+    },
+    Program {
+        name: "kafka-tools-4.3.1",
+        start: &[
+            "python3",
+            "{HERE}/java/tools.py",
+            "--release",
+            "4.3.1",
+            "--class-path",
+            "{HOLDFAST_CLIENTS_JAVA_4_3_1}",
+        ],
+        environment: &[("PYTHONDONTWRITEBYTECODE", "1")],
+    },
+    Program {
+        name: "kafka-tools-3.9.1",
+        start: &[
+            "python3",
+            "{HERE}/java/tools.py",
+            "--release",
+            "3.9.1",
+            "--class-path",
+            "{HOLDFAST_CLIENTS_JAVA_3_9_1}",
+        ],
+        environment: &[("PYTHONDONTWRITEBYTECODE", "1")],
+    },
+    Program {
+        name: "kafka-tools-2.8.2",
+        start: &[
+            "python3",
+            "{HERE}/java/tools.py",
+            "--release",
+            "2.8.2",
+            "--class-path",
+            "{HOLDFAST_CLIENTS_JAVA_2_8_2}",
+        ],
+        environment: &[("PYTHONDONTWRITEBYTECODE", "1")],
+    },
 ];
