@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
+use crate::foreign_clients;
 use crate::install;
 use crate::java_clients;
 use crate::run::Result;
@@ -15,6 +16,7 @@ pub(crate) fn provide(command: &mut Command) -> Result<()> {
     install::ensure(install::CLIENTS)?;
     command.env("HOLDFAST_CLIENTS_PYTHON", python()?);
     java_clients::provide(command)?;
+    foreign_clients::provide(command)?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod binaries;
 mod clients;
 mod clock;
 mod demo;
+mod foreign_clients;
 mod install;
 mod java_clients;
 mod node;

@@ -49,6 +49,14 @@ pub(crate) const PROGRAMS: &[Program] = &[
         environment: PYTHON,
     },
     Program { name: "aiokafka", start: &["python3", "{HERE}/python/aio.py"], environment: PYTHON },
+    Program { name: "franz-go", start: &["{HOLDFAST_CLIENTS_GO}/franz"], environment: &[] },
+    Program { name: "sarama", start: &["{HOLDFAST_CLIENTS_GO}/sarama"], environment: &[] },
+    Program {
+        name: "kafkajs",
+        start: &["node", "{HERE}/node/run.js"],
+        environment: &[("NODE_PATH", "{HOLDFAST_CLIENTS_NODE}")],
+    },
+    Program { name: "rdkafka", start: &["{HOLDFAST_CLIENTS_RUST}"], environment: &[] },
     Program {
         name: "kafka-clients-4.3.1",
         start: &[
