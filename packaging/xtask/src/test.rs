@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::binaries::{self, BENCH, CONFORMANCE, CRASH, DAEMON, FUZZ, SIM, cargo};
+use crate::clients;
 use crate::demo;
 use crate::install;
 use crate::node;
@@ -76,6 +77,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             program(&mut command, left)
         });
     }
+    steps.step("clients", |left| {
+        let mut command = Command::new(binaries::path(CONFORMANCE));
+        command.arg("clients").arg("--holdfastd").arg(binaries::path(DAEMON));
+        command.arg("--work").arg(work.directory("clients")?);
+        clients::provide(&mut command)?;
+        program(&mut command, left)
+    });
     steps.step("fuzz", |left| {
         let mut command = Command::new(binaries::path(FUZZ));
         program(command.args(["--seconds", FUZZ_SECONDS]), left)
