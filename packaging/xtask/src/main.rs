@@ -15,11 +15,14 @@ mod bench;
 mod binaries;
 mod clients;
 mod clock;
+mod container;
 mod demo;
 mod foreign_clients;
 mod install;
 mod java_clients;
 mod node;
+mod package;
+mod package_check;
 mod passed_on;
 mod run;
 mod steps;
@@ -51,6 +54,8 @@ enum Command {
     Crash(passed_on::Options),
     /// Runs one conformance check (`tests/conformance`).
     Conformance(passed_on::Options),
+    /// Makes the Debian package; `--check` lives through its whole life.
+    Package(package::Options),
     /// Fetches Kafka's jars if missing and prints their directory.
     KafkaLibs,
 }
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         Command::Sim(options) => passed_on::run("holdfast-sim", &options),
         Command::Crash(options) => passed_on::run("holdfast-crash", &options),
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
+        Command::Package(options) => package::run(&options),
         Command::KafkaLibs => tools::kafka_libs().map(|libs| println!("{}", libs.display())),
     };
     match result {
