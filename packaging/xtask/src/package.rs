@@ -109,6 +109,7 @@ pub(crate) struct Layout {
     binaries: PathBuf,
     made: SystemTime,
     epoch_s: u64,
+    glibc: String,
 }
 
 impl Layout {
@@ -133,7 +134,8 @@ impl Layout {
             checked(Command::new("strip").arg("-o").arg(&stripped).arg(&whole))?;
         }
         let made = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch_s);
-        Ok(Self { binaries, made, epoch_s })
+        let glibc = glibc(&binaries)?;
+        Ok(Self { binaries, made, epoch_s, glibc })
     }
 
     /// Makes `holdfast_<version>_<architecture>.deb` in `into`.
@@ -143,7 +145,7 @@ impl Layout {
         let tree = Tree::new(into.join(format!("{name}.tree")))?;
         self.fill(&tree, version)?;
         let size_kib = tree.size_bytes()?.div_ceil(1024);
-        let glibc = self.glibc()?;
+        let glibc = &self.glibc;
         // procps: the unit reloads with /bin/kill.
         let control = format!(
             "Package: holdfast\nVersion: {version}\nArchitecture: {architecture}\n\
@@ -218,23 +220,22 @@ impl Layout {
         }
         Ok(())
     }
+}
 
-    /// The newest version of glibc that a binary asks for, as its symbol versions name it.
-    fn glibc(&self) -> Result<String> {
-        const MARK: &[u8] = b"GLIBC_2.";
-        let mut newest = 0_u32;
-        for name in [binaries::DAEMON.1, CLI.1] {
-            let path = self.binaries.join(name);
-            let bytes = fs::read(&path).map_err(|error| told(&path, &error))?;
-            for (at, _) in bytes.windows(MARK.len()).enumerate().filter(|(_, here)| *here == MARK) {
-                let digits =
-                    bytes[at + MARK.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-                let digits: String = digits.take(3).map(|byte| char::from(*byte)).collect();
-                newest = newest.max(digits.parse().unwrap_or(0));
-            }
+/// The newest version of glibc that a binary asks for, as its symbol versions name it.
+fn glibc(binaries_in: &Path) -> Result<String> {
+    const MARK: &[u8] = b"GLIBC_2.";
+    let mut newest = 0_u32;
+    for name in [binaries::DAEMON.1, CLI.1] {
+        let path = binaries_in.join(name);
+        let bytes = fs::read(&path).map_err(|error| told(&path, &error))?;
+        for (at, _) in bytes.windows(MARK.len()).enumerate().filter(|(_, here)| *here == MARK) {
+            let digits = bytes[at + MARK.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+            let digits: String = digits.take(3).map(|byte| char::from(*byte)).collect();
+            newest = newest.max(digits.parse().unwrap_or(0));
         }
-        Ok(format!("2.{newest}"))
     }
+    Ok(format!("2.{newest}"))
 }
 
 /// What will be unpacked at `/`, with DEBIAN/ for dpkg-deb. Gone when the package is made.
