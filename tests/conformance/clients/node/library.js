@@ -69,7 +69,8 @@ class Library {
   }
 
   async administer(call) {
-    const admin = this.kafka.admin()
+    // Fewer tries than consumers: kafkajs tries again on a topic that is unknown, too.
+    const admin = this.kafka.admin({ retry: { retries: 3 } })
     await admin.connect()
     try {
       return await call(admin)
