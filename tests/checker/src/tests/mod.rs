@@ -2,6 +2,7 @@
 
 mod clean;
 mod file;
+mod groups;
 mod planted;
 
 use crate::*;
