@@ -15,6 +15,8 @@ use crate::clients;
 use crate::demo;
 use crate::install;
 use crate::node;
+use crate::package;
+use crate::package_check;
 use crate::run::{Result, checked, root, shown, status};
 use crate::steps::{Steps, Verdict};
 use crate::tools;
@@ -83,6 +85,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         command.arg("--work").arg(work.directory("clients")?);
         clients::provide(&mut command)?;
         program(&mut command, left)
+    });
+    steps.step("package", |_| {
+        let skipped = package_check::run(&package::build()?)?;
+        Ok(skipped.map_or(Verdict::Passed, Verdict::Skipped))
     });
     steps.step("fuzz", |left| {
         let mut command = Command::new(binaries::path(FUZZ));
