@@ -57,14 +57,14 @@ bugs! {
     };
     "serves-before-own-entry": lane.consensus.serves_before_own_entry, here(17);
     "lease-ignored": lane.consensus.lease_ignored, here(23);
-    "sequence-not-restored": lane.log.sequence_not_restored, here(1);
+    "sequence-not-restored": lane.log.sequence_not_restored, here(3);
     "offset-gap-reused": lane.log.offset_gap_reused, here(25);
     "duplicate-appended": lane.log.duplicate_appended, here(1);
     "log-start-past-high-watermark": lane.log.log_start_past_high_watermark, here(30);
     "epoch-compared-wrong": lane.log.epoch_compared_wrong, here(1);
     "commit-goes-back": lane.log.commit_goes_back, here(1);
     "answer-before-commit": lane.answer_before_commit, here(1);
-    "pending-by-index-only": lane.pending_by_index_only, here(6);
+    "pending-by-index-only": lane.pending_by_index_only, here(26);
     "crc-failure-is-end-of-log": wal.crc_failure_is_end_of_log, here(3);
     "device-offset-not-verified": wal.device_offset_not_verified, here(93);
     "header-not-in-checksum": wal.header_not_in_checksum, here(82);
