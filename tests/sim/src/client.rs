@@ -24,7 +24,7 @@ pub(crate) enum Client {
     Producer(Producer),
     Reader(Reader),
     Admin(Admin),
-    Member(Member),
+    Member(Box<Member>),
 }
 
 impl Client {

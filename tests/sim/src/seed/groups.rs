@@ -28,7 +28,8 @@ impl Sim {
                 let (group, targets) = (group.clone(), targets.to_vec());
                 let rng = self.rng.split();
                 self.add(|id| {
-                    Client::Member(Member::new(MemberPlan { id, group, instance_id, targets, rng }))
+                    let plan = MemberPlan { id, group, instance_id, targets, rng };
+                    Client::Member(Box::new(Member::new(plan)))
                 });
             }
         }
