@@ -28,7 +28,7 @@ const UNIT_EXPOSURE_MAX: &str = "10";
 /// The name cargo-deny gives its clone of the advisory database (a hash of its address).
 const ADVISORY_REPOSITORY: &str = "advisory-db-3157b0e258782691";
 /// Seeds of the simulation in a test run.
-const SIM_SEEDS: &str = "500";
+const SIM_SEEDS: &str = "1000";
 /// kill -9 rounds in a test run.
 const CRASH_ROUNDS: &str = "10";
 /// Seconds for each fuzz target.
