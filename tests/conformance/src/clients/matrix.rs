@@ -112,7 +112,7 @@ impl Judged {
     /// For readers.
     pub(super) fn page(&self, about: &About) -> String {
         let mut text = format!(
-            "# Stock clients against Holdfast\n\nWritten by `cargo xtask conformance clients --full --matrix \
+            "# Stock clients against Holdfast\n\nWritten by `cargo xtask conformance clients [--full] --matrix \
              tests/conformance/MATRIX.md`; do not edit.\n\n{}, {}: {} records per scenario and codec, {} kill -9 \
              under the idempotent producer. What each scenario asserts: `clients/README.md`.\n\n| client |",
             about.node, about.date, about.records, about.kills
