@@ -24,6 +24,7 @@ use crate::clock::KernelClock;
 use crate::cold_reader::SegmentColdReader;
 use crate::lane_pulse::pulse;
 use crate::lane_thread::{LaneDoor, LaneEnd};
+use crate::limits::raise_descriptors;
 use crate::logging;
 use crate::node::{Identity, Node, Phase};
 use crate::reload::Reload;
@@ -68,6 +69,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let loaded = settings::load(&arguments)?;
     logging::apply(loaded.options.log_format, &loaded.options.log_filter);
     report_settings(&loaded);
+    raise_descriptors();
     let options = loaded.options.clone();
     let node = Arc::new(Node::new(&options));
     let runtime = runtime()?;
@@ -88,6 +90,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let identity = directory.identity;
     let known = Identity { node: identity.node, cluster: identity.cluster };
     node.identity.set(known).expect("only this function names the node");
+    node.limits.keep_for_log(options.wal_bytes / identity.segment_bytes);
     let facts = facts::facts(&options, identity.node, Some(address));
     node.set_facts(facts.clone());
     let static_settings = BrokerSettings::of(&Image::default(), &facts);

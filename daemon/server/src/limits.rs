@@ -1,16 +1,33 @@
 //! Limits on connections, under Kafka's names, changed while connections are open: by the cluster
 //! (`kafka-configs.sh`) and by SIGHUP.
+//!
+//! Connections never get the process's last descriptors: some are kept for the log's files, the
+//! admin pages and whatever the node opens while it runs.
+//!
+//! ```text
+//! RLIMIT_NOFILE  = connections + kept;   kept = files of a full log + DESCRIPTORS_KEPT
+//! connections    = min(max.connections, RLIMIT_NOFILE - kept), at least CONNECTIONS_MIN
+//! ```
 
 use holdfast_metadata::BrokerSettings;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Beside the log's files: listeners, rings, timers, sealed segments being read, admin pages.
+const DESCRIPTORS_KEPT: u64 = 64;
+/// However few descriptors there are, an operator's own client gets in; what then fails is tried
+/// again (accept, and the log's next file).
+const CONNECTIONS_MIN: u32 = 32;
 
 /// What holds now.
 #[derive(Debug)]
 pub struct Limits {
+    /// Descriptors that connections do not get.
+    kept: AtomicU64,
     idle_ms: AtomicI64,
     connections_max: AtomicU32,
     per_ip_max: AtomicU32,
@@ -21,12 +38,18 @@ impl Limits {
     #[must_use]
     pub fn new(settings: &BrokerSettings) -> Limits {
         let limits = Limits {
+            kept: AtomicU64::new(DESCRIPTORS_KEPT),
             idle_ms: AtomicI64::new(0),
             connections_max: AtomicU32::new(0),
             per_ip_max: AtomicU32::new(0),
         };
         limits.set(settings);
         limits
+    }
+
+    /// Keeps descriptors for a log of at most so many files.
+    pub fn keep_for_log(&self, files_max: u64) {
+        self.kept.store(files_max + DESCRIPTORS_KEPT, Ordering::Relaxed);
     }
 
     /// Takes what holds now.
@@ -42,10 +65,15 @@ impl Limits {
         u64::try_from(self.idle_ms.load(Ordering::Relaxed)).ok().map(Duration::from_millis)
     }
 
-    /// `max.connections`.
+    /// `max.connections`, as far as descriptors go. The kernel is asked each time: `prlimit`
+    /// changes the limit of a running process.
     #[must_use]
     pub fn connections_max(&self) -> u32 {
-        self.connections_max.load(Ordering::Relaxed)
+        let wanted = self.connections_max.load(Ordering::Relaxed);
+        match getrlimit(Resource::RLIMIT_NOFILE) {
+            Ok((soft, _)) => wanted.min(affordable(soft, self.kept.load(Ordering::Relaxed))),
+            Err(_) => wanted,
+        }
     }
 
     /// `max.connections.per.ip`.
@@ -53,6 +81,22 @@ impl Limits {
     pub fn per_ip_max(&self) -> u32 {
         self.per_ip_max.load(Ordering::Relaxed)
     }
+}
+
+/// Takes all the descriptors the process may have: the soft limit of a shell is 1,024, for
+/// programs that still use select(2).
+pub fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}
+
+/// Connections that `descriptors` allow when `kept` of them are not for connections.
+fn affordable(descriptors: u64, kept: u64) -> u32 {
+    let left = descriptors.saturating_sub(kept);
+    u32::try_from(left).unwrap_or(u32::MAX).max(CONNECTIONS_MIN)
 }
 
 /// Who is connected.
@@ -110,6 +154,14 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_never_get_the_descriptors_the_log_needs() {
+        assert_eq!(affordable(1 << 20, 192), (1 << 20) - 192);
+        assert_eq!(affordable(1024, 192), 832);
+        assert_eq!(affordable(200, 192), CONNECTIONS_MIN);
+        assert_eq!(affordable(0, 192), CONNECTIONS_MIN);
+    }
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back() {

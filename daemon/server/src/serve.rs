@@ -148,7 +148,8 @@ impl DoorKeeper {
                 tracing::warn!(
                     connections = node.open_connections(),
                     times,
-                    "max.connections is reached; new connections wait until one ends"
+                    "max.connections is reached, or what LimitNOFILE= allows; new ones wait until one \
+                     ends"
                 );
             }
         }

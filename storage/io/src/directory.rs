@@ -284,6 +284,8 @@ pub(crate) fn assert_new_file(name: &str, len_bytes: u64) {
 pub(crate) fn disk_error(attempted: String, error: &io::Error) -> DiskError {
     let kind = match error.raw_os_error() {
         Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => DiskErrorKind::Full,
+        // Said by open: a crowd of connections must not look like a broken device.
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => DiskErrorKind::Exhausted,
         Some(libc::ENOENT | libc::ENOTDIR) => DiskErrorKind::NotFound,
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => DiskErrorKind::Denied,
         _ => DiskErrorKind::Failed,

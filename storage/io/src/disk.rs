@@ -21,6 +21,9 @@ pub struct Token(pub u64);
 pub enum DiskErrorKind {
     /// No space, or the quota is used up: nothing happened. Refuse what needs space; try later.
     Full,
+    /// The process or the machine is out of descriptors or kernel memory: nothing happened, and
+    /// the device is not to blame. Refuse what needs it; try later.
+    Exhausted,
     /// No such file. Nothing happened.
     NotFound,
     /// The directory or file may not be opened by us (EACCES, EPERM, EROFS). Stop and say so.
@@ -109,14 +112,14 @@ pub trait Disk {
     /// Opens an existing file. Blocks.
     ///
     /// # Errors
-    /// `NotFound`, `Denied` or `Failed`.
+    /// `NotFound`, `Denied`, `Exhausted` or `Failed`.
     fn open(&mut self, name: &str) -> Result<FileId, DiskError>;
 
     /// Creates a file of `len_bytes` zeros that are written, not merely allocated, syncs it and
     /// its name. Blocks: for boot. A leftover file of that name is overwritten.
     ///
     /// # Errors
-    /// `Full` leaves no file behind; `Denied` or `Failed`.
+    /// `Full` and `Exhausted` leave no file behind; `Denied` or `Failed`.
     fn create(&mut self, name: &str, len_bytes: u64) -> Result<FileId, DiskError>;
 
     /// As [`Disk::create`], away from the lane; ends in [`Completion::Create`].

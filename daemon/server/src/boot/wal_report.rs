@@ -17,6 +17,12 @@ pub(crate) fn of_disk(path: &Path, backend: WalBackend, error: &DiskError) -> Re
             why,
             "free space on its file system, or pass a smaller --wal-size",
         ),
+        DiskErrorKind::Exhausted => Report::new(
+            Code::SystemRefused,
+            what,
+            why,
+            "raise LimitNOFILE= (`ulimit -n`), or free memory on the machine",
+        ),
         DiskErrorKind::Locked => Report::new(
             Code::DataDirectoryLocked,
             what,

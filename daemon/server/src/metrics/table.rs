@@ -76,7 +76,7 @@ metrics! {
     CONNECTIONS = "holdfast_connections", Gauge, [],
         "Kafka connections open now.";
     CONNECTIONS_MAX = "holdfast_connections_max", Gauge, [],
-        "The limit on them (max.connections).";
+        "The limit on them: max.connections, or less where the limit on open files does not allow it.";
     OPENED = "holdfast_connections_opened_total", Counter, [],
         "Kafka connections that were served.";
     REFUSED_PER_IP = "holdfast_connections_refused_per_ip_total", Counter, [],

@@ -155,6 +155,10 @@ impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            // What the daemon said last is what explains a failed test.
+            self.lines.iter().for_each(|line| eprintln!("holdfastd: {line}"));
+        }
     }
 }
 

@@ -33,10 +33,12 @@ fn a_locked_directory_names_the_pid_that_holds_it() {
 }
 
 #[test]
-fn no_space_and_no_permission_are_told_apart() {
+fn no_space_no_descriptors_and_no_permission_are_told_apart() {
     let kind = |errno: i32| disk_error(String::new(), &io::Error::from_raw_os_error(errno)).kind;
     assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full);
     assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full);
+    assert_eq!(kind(libc::EMFILE), DiskErrorKind::Exhausted);
+    assert_eq!(kind(libc::ENFILE), DiskErrorKind::Exhausted);
     assert_eq!(kind(libc::EROFS), DiskErrorKind::Denied);
     assert_eq!(kind(libc::ENOENT), DiskErrorKind::NotFound);
     assert_eq!(kind(libc::EIO), DiskErrorKind::Failed);
