@@ -10,6 +10,7 @@
 //!
 //! Others (8 loggers, 16 client metrics) are refused by name.
 
+use crate::administration::named_once;
 use crate::broker::Broker;
 use crate::context::Context;
 use crate::leadership::wire_node;
@@ -28,7 +29,6 @@ use kafka_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse as AlteredRow, IncrementalAlterConfigsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) const TOPIC: i8 = 2;
@@ -108,14 +108,11 @@ async fn alter(
     validate_only: bool,
 ) -> Vec<(Named, Outcome)> {
     let view = broker.view();
-    let mut times_named = BTreeMap::<Named, u32>::new();
-    for (named, _) in &rows.wanted {
-        *times_named.entry(named.clone()).or_default() += 1;
-    }
+    let once = named_once(rows.wanted.iter().map(|(named, _)| named.clone()));
     let mut asked = Vec::new();
     let mut outcomes = Vec::with_capacity(rows.wanted.len());
     for (named, changes) in rows.wanted {
-        let checked = if times_named[&named] > 1 {
+        let checked = if !once.contains(&named) {
             let message = "the request names this resource more than once; name it once";
             Err((AlterConfigsError::InvalidRequest, message.to_owned()))
         } else {

@@ -1,6 +1,7 @@
 //! CreatePartitions (key 37): topics grow. Shard 0 decides; the lane answers once the new partitions
 //! can be written to, so that a producer which learns of one may use it at once.
 
+use crate::administration::{Unanswered, every, named_once};
 use crate::broker::Broker;
 use crate::context::Context;
 use holdfast_lane::{AdminReason, AdminRefusal, Answer, GrowTopic, Request};
@@ -12,9 +13,7 @@ use kafka_protocol::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 type Outcome = Result<(), (CreatePartitionsError, String)>;
 
@@ -25,20 +24,17 @@ pub(crate) async fn handle(
     client_id: String,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
-    let mut times_named = BTreeMap::<StrBytes, u32>::new();
-    for topic in &request.topics {
-        *times_named.entry(topic.name.0.clone()).or_default() += 1;
-    }
+    let once = named_once(request.topics.iter().map(|topic| &topic.name.0));
     let asked: Vec<GrowTopic> = request
         .topics
         .iter()
-        .filter(|topic| times_named[&topic.name.0] == 1)
+        .filter(|topic| once.contains(&topic.name.0))
         .map(|topic| wanted(topic, request.validate_only))
         .collect();
     let outcomes = ask(&broker, &context, &client_id, asked, request.timeout_ms).await;
     let mut outcomes = outcomes.into_iter();
     let results = request.topics.iter().map(|topic| {
-        let outcome = if times_named[&topic.name.0] == 1 {
+        let outcome = if once.contains(&topic.name.0) {
             outcomes.next().unwrap_or_else(|| {
                 let message = "the topic was left without an answer; ask Metadata for it";
                 Err((CreatePartitionsError::UnknownServerError, message.to_owned()))
@@ -65,21 +61,19 @@ async fn ask(
     asked: Vec<GrowTopic>,
     timeout_ms: i32,
 ) -> Vec<Outcome> {
-    let every = |count: usize, error: CreatePartitionsError, message: &str| {
-        (0..count).map(|_| Err((error, message.to_owned()))).collect()
-    };
     let count = asked.len();
     if count == 0 {
         return Vec::new();
     }
-    let call = broker.lane.call(Request::CreatePartitions(asked, context.origin(client_id)));
-    let limit = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-    match tokio::time::timeout(limit, call).await {
-        Ok(Some(Answer::CreatePartitions(outcomes))) => {
+    let call = Request::CreatePartitions(asked, context.origin(client_id));
+    match broker.administer(call, timeout_ms).await {
+        Ok(Answer::CreatePartitions(outcomes)) => {
             outcomes.into_iter().map(|outcome| outcome.map_err(refused)).collect()
         }
-        Ok(_) => every(count, CreatePartitionsError::NotController, "the node is stopping"),
-        Err(_) => every(
+        Ok(_) | Err(Unanswered::Stopping) => {
+            every(count, CreatePartitionsError::NotController, "the node is stopping")
+        }
+        Err(Unanswered::TimedOut) => every(
             count,
             CreatePartitionsError::RequestTimedOut,
             "the partitions were not ready in time; they may still be created",

@@ -1,5 +1,6 @@
 //! CreateTopics (key 19). Shard 0 decides; the lane answers once the topics can be written to.
 
+use crate::administration::{Unanswered, every, named_once};
 use crate::broker::Broker;
 use crate::context::Context;
 use holdfast_lane::{AdminReason, AdminRefusal, Answer, CreateTopic, CreatedTopic, Request};
@@ -10,9 +11,7 @@ use kafka_protocol::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// From here the answer shows what was made, with every configuration.
 const FIRST_VERSION_WITH_CONFIGS: i16 = 5;
@@ -32,28 +31,27 @@ pub(crate) async fn handle(
     request: CreateTopicsRequest,
     version: i16,
 ) -> CreateTopicsResponse {
-    let mut times_named = BTreeMap::<StrBytes, u32>::new();
-    for topic in &request.topics {
-        *times_named.entry(topic.name.0.clone()).or_default() += 1;
-    }
+    let default_partitions = broker.view().settings.default_partitions;
+    let once = named_once(request.topics.iter().map(|topic| &topic.name.0));
     let asked: Vec<CreateTopic> = request
         .topics
         .iter()
-        .filter(|topic| times_named[&topic.name.0] == 1)
-        .map(|topic| wanted(&broker, topic, request.validate_only))
+        .filter(|topic| once.contains(&topic.name.0))
+        .map(|topic| wanted(topic, default_partitions, request.validate_only))
         .collect();
     let count = asked.len();
     let outcomes = if asked.is_empty() {
         Vec::new()
     } else {
-        let call = broker.lane.call(Request::CreateTopics(asked, context.origin(&client_id)));
-        let limit = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-        match tokio::time::timeout(limit, call).await {
-            Ok(Some(Answer::CreateTopics(outcomes))) => {
+        let call = Request::CreateTopics(asked, context.origin(&client_id));
+        match broker.administer(call, request.timeout_ms).await {
+            Ok(Answer::CreateTopics(outcomes)) => {
                 outcomes.into_iter().map(|outcome| outcome.map_err(refused)).collect()
             }
-            Ok(_) => every(count, CreateTopicsError::NotController, "the node is stopping"),
-            Err(_) => every(
+            Ok(_) | Err(Unanswered::Stopping) => {
+                every(count, CreateTopicsError::NotController, "the node is stopping")
+            }
+            Err(Unanswered::TimedOut) => every(
                 count,
                 CreateTopicsError::RequestTimedOut,
                 "the topic was not ready in time; it may still be created",
@@ -62,7 +60,7 @@ pub(crate) async fn handle(
     };
     let mut outcomes = outcomes.into_iter();
     let results = request.topics.iter().map(|topic| {
-        let outcome = if times_named[&topic.name.0] == 1 {
+        let outcome = if once.contains(&topic.name.0) {
             outcomes.next().unwrap_or_else(|| {
                 let message = "the topic was left without an answer; ask Metadata for it";
                 Err((CreateTopicsError::UnknownServerError, message.to_owned()))
@@ -76,18 +74,14 @@ pub(crate) async fn handle(
     CreateTopicsResponse::default().with_topics(results.collect())
 }
 
-fn every(count: usize, error: CreateTopicsError, message: &str) -> Vec<Outcome> {
-    (0..count).map(|_| Err((error, message.to_owned()))).collect()
-}
-
-fn wanted(broker: &Broker, topic: &CreatableTopic, validate_only: bool) -> CreateTopic {
+fn wanted(topic: &CreatableTopic, default_partitions: i32, validate_only: bool) -> CreateTopic {
     let assignment: Vec<(i32, Vec<i32>)> = topic
         .assignments
         .iter()
         .map(|row| (row.partition_index, row.broker_ids.iter().map(|id| id.0).collect()))
         .collect();
     let partitions = if topic.num_partitions == -1 && assignment.is_empty() {
-        broker.view().settings.default_partitions
+        default_partitions
     } else {
         topic.num_partitions
     };

@@ -1,6 +1,7 @@
 //! DeleteTopics (key 20): by name, and from version 6 by id. Answered when shard 0 has applied it;
 //! the name is free at once.
 
+use crate::administration::{Unanswered, every};
 use crate::broker::Broker;
 use crate::context::Context;
 use holdfast_base::TopicId;
@@ -13,7 +14,6 @@ use kafka_protocol::messages::delete_topics_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// From here topics may be named by id.
 const FIRST_VERSION_WITH_IDS: i16 = 6;
@@ -37,14 +37,15 @@ pub(crate) async fn handle(
     let outcomes = if asked.is_empty() {
         Vec::new()
     } else {
-        let call = broker.lane.call(Request::DeleteTopics(asked, context.origin(&client_id)));
-        let limit = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-        match tokio::time::timeout(limit, call).await {
-            Ok(Some(Answer::DeleteTopics(outcomes))) => {
+        let call = Request::DeleteTopics(asked, context.origin(&client_id));
+        match broker.administer(call, request.timeout_ms).await {
+            Ok(Answer::DeleteTopics(outcomes)) => {
                 outcomes.into_iter().map(|outcome| outcome.map_err(refused)).collect()
             }
-            Ok(_) => every(count, DeleteTopicsError::NotController, "the node is stopping"),
-            Err(_) => every(
+            Ok(_) | Err(Unanswered::Stopping) => {
+                every(count, DeleteTopicsError::NotController, "the node is stopping")
+            }
+            Err(Unanswered::TimedOut) => every(
                 count,
                 DeleteTopicsError::RequestTimedOut,
                 "the deletion was not applied in time; it may still happen",
@@ -63,10 +64,6 @@ pub(crate) async fn handle(
         Err(result) => *result,
     });
     DeleteTopicsResponse::default().with_responses(responses.collect())
-}
-
-fn every(count: usize, error: DeleteTopicsError, message: &str) -> Vec<Outcome> {
-    (0..count).map(|_| Err((error, message.to_owned()))).collect()
 }
 
 type Wanted = Result<DeleteTopic, Box<DeletableTopicResult>>;

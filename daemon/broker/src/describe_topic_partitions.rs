@@ -8,7 +8,7 @@
 //! ```
 
 use crate::broker::{Broker, View};
-use crate::leadership::{leader_of, wire_node};
+use crate::leadership::{Whereabouts, whereabouts, wire_node};
 use holdfast_metadata::{Topic, is_topic_name};
 use holdfast_protocol::errors::{DescribeTopicPartitionsError, ErrorCode};
 use kafka_protocol::messages::TopicName;
@@ -94,20 +94,17 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
 fn write(view: &View, topic: &Topic, partition: i32) -> DescribeTopicPartitionsResponsePartition {
     let response =
         DescribeTopicPartitionsResponsePartition::default().with_partition_index(partition);
-    let placement = view.image.shard_of(topic, partition);
-    let leader = leader_of(&view.image, &view.leaders, topic, partition);
-    let (Some((_, placement)), Some(leader)) = (placement, leader) else {
+    let Some(Whereabouts { leader, replicas }) = whereabouts(view, topic, partition) else {
         return response
             .with_error_code(DescribeTopicPartitionsError::LeaderNotAvailable.code())
             .with_leader_id((-1).into())
             .with_leader_epoch(-1);
     };
-    let nodes: Vec<_> = placement.nodes().map(|node| wire_node(node).into()).collect();
     response
         .with_leader_id(wire_node(leader.node).into())
         .with_leader_epoch(leader.epoch)
-        .with_isr_nodes(nodes.clone())
-        .with_replica_nodes(nodes)
+        .with_isr_nodes(replicas.clone())
+        .with_replica_nodes(replicas)
         .with_eligible_leader_replicas(Some(Vec::new()))
         .with_last_known_elr(Some(Vec::new()))
 }

@@ -56,8 +56,11 @@ pub(crate) async fn handle(
     let parts: Vec<Part> =
         fetching.partitions.iter().map(|wanted| part_of(&view, wanted, &mut asked)).collect();
     let refused = parts.iter().any(|part| matches!(part, Part::Refused(_)));
-    let mut found =
-        if asked.is_empty() { Vec::new() } else { find(&broker, &request, asked, refused).await };
+    let mut found = if asked.is_empty() {
+        Vec::new()
+    } else {
+        find(&broker, &view, &request, asked, refused).await
+    };
     load_cold(&broker, &mut found).await;
     let mut answered = answer::Writer::new(&broker, &context, version);
     let partitions = parts.into_iter().zip(&fetching.partitions).map(|(part, wanted)| match part {
@@ -142,6 +145,7 @@ fn part_of(view: &View, wanted: &Asked, asked: &mut Vec<holdfast_lane::FetchPart
 /// One outcome per part asked; `None` where it cannot be had.
 async fn find(
     broker: &Broker,
+    view: &View,
     request: &FetchRequest,
     asked: Vec<holdfast_lane::FetchPartition>,
     refused: bool,
@@ -151,7 +155,7 @@ async fn find(
     // A client with a refusal to hear about does not wait for records of other partitions.
     let wait_ms = if refused { 0 } else { wait_ms };
     let max_bytes =
-        u32::try_from(request.max_bytes).unwrap_or(0).min(broker.view().settings.fetch_bytes_max);
+        u32::try_from(request.max_bytes).unwrap_or(0).min(view.settings.fetch_bytes_max);
     let call = holdfast_lane::FetchRequest {
         min_bytes: u32::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         max_bytes,

@@ -8,6 +8,7 @@ use crate::broker::View;
 use holdfast_base::{NodeId, PartitionKey, Term};
 use holdfast_lane::{Leaders, Refusal};
 use holdfast_metadata::{Image, Topic};
+use kafka_protocol::messages::BrokerId;
 
 /// Adds what is newer. A shard that `newer` does not name keeps its last leader; terms of a row
 /// never decrease.
@@ -41,6 +42,22 @@ pub(crate) fn leader_of(
         Some(leader) => Some(PartitionLeader { node: leader.node, epoch: epoch_of(leader.term) }),
         None => placement.nodes().next().map(|node| PartitionLeader { node, epoch: -1 }),
     }
+}
+
+/// Where a partition is, for the wire.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Whereabouts {
+    pub(crate) leader: PartitionLeader,
+    /// In preferred order.
+    pub(crate) replicas: Vec<BrokerId>,
+}
+
+/// Leader and replicas; `None` for a shard without replicas: its placement is not written yet.
+pub(crate) fn whereabouts(view: &View, topic: &Topic, partition: i32) -> Option<Whereabouts> {
+    let (_, placement) = view.image.shard_of(topic, partition)?;
+    let leader = leader_of(&view.image, &view.leaders, topic, partition)?;
+    let replicas = placement.nodes().map(|node| wire_node(node).into()).collect();
+    Some(Whereabouts { leader, replicas })
 }
 
 /// Where a client that asked the wrong node should go (KIP-951): as the lane that refused it says,

@@ -17,6 +17,7 @@
 //!
 //! Invariant: an API is advertised exactly when it has a row in [`table`].
 
+mod administration;
 mod answer;
 mod broker;
 mod cold;

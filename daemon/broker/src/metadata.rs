@@ -7,7 +7,7 @@
 
 use crate::broker::{Broker, View};
 use crate::context::{Context, Endpoint};
-use crate::leadership::{leader_of, wire_node};
+use crate::leadership::{Whereabouts, whereabouts, wire_node};
 use holdfast_base::TopicId;
 use holdfast_lane::{AdminReason, Answer, CreateTopic, Request};
 use holdfast_metadata::{Image, RESERVED_TOPIC_NAMES, Topic, is_topic_name};
@@ -195,21 +195,17 @@ fn write_topic(view: &View, topic: &Topic) -> MetadataResponseTopic {
 
 fn write_partition(view: &View, topic: &Topic, index: i32) -> MetadataResponsePartition {
     let response = MetadataResponsePartition::default().with_partition_index(index);
-    let placement = view.image.shard_of(topic, index);
-    let leader = leader_of(&view.image, &view.leaders, topic, index);
-    let (Some((_, placement)), Some(leader)) = (placement, leader) else {
-        // A shard without replicas: placement has not been written yet.
+    let Some(Whereabouts { leader, replicas }) = whereabouts(view, topic, index) else {
         return response
             .with_error_code(MetadataError::LeaderNotAvailable.code())
             .with_leader_id((-1).into())
             .with_leader_epoch(-1);
     };
-    let nodes: Vec<_> = placement.nodes().map(|node| wire_node(node).into()).collect();
     response
         .with_leader_id(wire_node(leader.node).into())
         .with_leader_epoch(leader.epoch)
-        .with_isr_nodes(nodes.clone())
-        .with_replica_nodes(nodes)
+        .with_isr_nodes(replicas.clone())
+        .with_replica_nodes(replicas)
 }
 
 /// Every node that has an address on `context`'s listener, ascending, this one included.

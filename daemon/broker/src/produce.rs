@@ -17,7 +17,7 @@ use bytes::Bytes;
 use holdfast_base::{PartitionKey, TopicId};
 use holdfast_batch::{BatchError, Codec, Limits, validate_produced};
 use holdfast_lane::{Answer, Appended, ProducePartition, Reason, Refusal, Request};
-use holdfast_metadata::{Image, Topic, TopicSettings};
+use holdfast_metadata::{BatchSettings, Image, Topic};
 use holdfast_protocol::errors::ProduceError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kafka_protocol::messages::produce_response::{
@@ -218,7 +218,7 @@ fn check(
 
 /// What a batch of this topic may cost.
 pub(crate) fn limits_of(image: &Image, topic: &Topic) -> Limits {
-    let settings = TopicSettings::of_topic(image, topic);
+    let settings = BatchSettings::of_topic(image, topic);
     Limits {
         batch_bytes_max: usize::try_from(settings.max_message_bytes).unwrap_or(usize::MAX),
         keys_required: settings.compacts,

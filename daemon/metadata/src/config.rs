@@ -38,7 +38,9 @@ pub(crate) use check::{
     VALUE_BYTES_MAX, check_new_topic_configs, check_together, check_value, unknown_setting,
 };
 pub use describe::{ConfigSource, ConfigSynonym, Described, NodeFacts, describe};
-pub use effective::{BrokerSettings, TopicSettings, effective_config, effective_group_config};
+pub use effective::{
+    BatchSettings, BrokerSettings, TopicSettings, effective_config, effective_group_config,
+};
 pub(crate) use effective::{broker_default, inherited_default};
 pub use group::GROUP_CONFIGS;
 pub use table::{ConfigType, Effect, Setting, UpdateMode, ValidValues};

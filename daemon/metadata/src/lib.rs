@@ -41,10 +41,10 @@ pub use command::{
     configs_digest,
 };
 pub use config::{
-    BROKER_CONFIGS, BrokerSettings, ConfigSource, ConfigSynonym, ConfigType, Described, Effect,
-    GROUP_CONFIGS, NodeFacts, Setting, TOPIC_CONFIGS, TopicConfig, TopicSettings, UpdateMode,
-    ValidValues, broker_config, describe, effective_config, effective_group_config, group_config,
-    topic_config,
+    BROKER_CONFIGS, BatchSettings, BrokerSettings, ConfigSource, ConfigSynonym, ConfigType,
+    Described, Effect, GROUP_CONFIGS, NodeFacts, Setting, TOPIC_CONFIGS, TopicConfig,
+    TopicSettings, UpdateMode, ValidValues, broker_config, describe, effective_config,
+    effective_group_config, group_config, topic_config,
 };
 pub use decide::{
     DEFAULT_PARTITIONS, Decider, DeletePlan, NewTopic, PARTITIONS_PER_TOPIC_MAX, PRODUCER_ID_BLOCK,

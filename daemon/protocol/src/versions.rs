@@ -5,11 +5,9 @@
 //! | a row's accepted range | decoded |
 //! | ApiVersions in a version we do not know | a v0 body with error 35 and our range (KIP-511) |
 //! | any other key or version | the connection is closed, as Kafka does |
-//! | a row that is `not_served` | decoded, and the broker closes the connection |
 //!
-//! ApiVersions names an API only when the broker implements it: clients choose by that what they
-//! try. Its row stands here before, so that decoding, guard and encoding are tested; to switch it
-//! on, delete `.not_served()` behind the row when the broker's own table has a handler for it.
+//! An API stands here only when the broker implements it: clients choose by this table what they
+//! try.
 //!
 //! Where kafka-protocol ends before Kafka 4.4 does, we do too: OffsetCommit and OffsetFetch at 9
 //! (10 goes by topic id), DescribeLogDirs at 4, DeleteGroups at 2, ListOffsets at 10. Produce is advertised from 0 because librdkafka takes a higher minimum as "no compression"
@@ -64,8 +62,6 @@ pub struct Supported {
     pub accepted_min: i16,
     /// Highest version, told and decoded.
     pub max: i16,
-    /// Whether ApiVersions names it: the broker has a handler.
-    pub served: bool,
 }
 
 /// Sorted by key.
@@ -102,15 +98,7 @@ pub const SUPPORTED: [Supported; 29] = [
 ];
 
 const fn row(api: Api, min: i16, max: i16) -> Supported {
-    Supported { api, advertised_min: min, accepted_min: min, max, served: true }
-}
-
-impl Supported {
-    /// A row that is decoded, but that the broker has no handler for yet.
-    #[allow(dead_code, reason = "unused in the days when every API is served")]
-    const fn not_served(self) -> Supported {
-        Supported { served: false, ..self }
-    }
+    Supported { api, advertised_min: min, accepted_min: min, max }
 }
 
 impl Api {
@@ -143,7 +131,7 @@ impl Api {
 /// The table as ApiVersions tells it.
 #[must_use]
 pub fn advertised() -> Vec<ApiVersion> {
-    SUPPORTED.iter().filter(|row| row.served).map(advertise).collect()
+    SUPPORTED.iter().map(advertise).collect()
 }
 
 pub(crate) fn advertise(row: &Supported) -> ApiVersion {
@@ -174,9 +162,9 @@ mod tests {
     fn what_is_told_is_what_is_served() {
         let told: Vec<i16> = advertised().iter().map(|told| told.api_key).collect();
         for row in SUPPORTED {
-            assert_eq!(told.contains(&row.api.key()), row.served, "{row:?}");
+            assert!(told.contains(&row.api.key()), "{row:?}");
         }
-        assert!(!advertised().is_empty() && !row(Api::Fetch, 4, 18).not_served().served);
+        assert_eq!(told.len(), SUPPORTED.len());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn node_value<'a>(
         .or_else(|| broker_config(name)?.default)
 }
 
-/// What is used at every batch, parsed once. Built from the image whenever a topic or every
+/// What is used when a batch is decided, parsed once. Built from the image whenever a topic or every
 /// node's configuration changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TopicSettings {
@@ -93,35 +93,69 @@ impl TopicSettings {
     /// The settings of a topic, with what it inherits from every node's configuration.
     #[must_use]
     pub fn of_topic(image: &Image, topic: &Topic) -> Self {
-        let text = |name: &str| effective_config(image, topic, name).unwrap_or_default().trim();
-        let default = |name: &str| topic_config(name).and_then(|setting| setting.default);
-        // A stored value was valid when it was decided. Should this version not read it, the
-        // default is the safe reading: settings steer decisions, never apply.
-        let number = |name: &str| -> i64 {
-            let parsed = text(name).parse();
-            parsed.or_else(|_| default(name).unwrap_or_default().parse()).unwrap_or_default()
-        };
-        let unsigned = |name: &str| u32::try_from(number(name)).unwrap_or_default();
-        let policies = text("cleanup.policy");
-        let has = |policy: &str| policies.split(',').any(|word| word.trim() == policy);
+        let read = Reading { image, topic };
+        let BatchSettings { max_message_bytes, compacts } = BatchSettings::of_topic(image, topic);
         TopicSettings {
-            max_message_bytes: unsigned("max.message.bytes"),
-            log_append_time: text("message.timestamp.type") == "LogAppendTime",
-            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
-            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
-            compacts: has("compact"),
-            deletes: has("delete"),
-            retention_ms: number("retention.ms"),
-            retention_bytes: number("retention.bytes"),
-            segment_bytes: unsigned("segment.bytes"),
-            segment_ms: number("segment.ms"),
+            max_message_bytes,
+            log_append_time: read.text("message.timestamp.type") == "LogAppendTime",
+            timestamp_before_max_ms: read.number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: read.number("message.timestamp.after.max.ms"),
+            compacts,
+            deletes: read.has_policy("delete"),
+            retention_ms: read.number("retention.ms"),
+            retention_bytes: read.number("retention.bytes"),
+            segment_bytes: read.unsigned("segment.bytes"),
+            segment_ms: read.number("segment.ms"),
         }
     }
+}
 
-    /// The same without every node's configuration.
+/// What a connection needs to check one batch: read for each, so no more than that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BatchSettings {
+    /// `max.message.bytes`.
+    pub max_message_bytes: u32,
+    /// `cleanup.policy` holds `compact`: records without a key are refused.
+    pub compacts: bool,
+}
+
+impl BatchSettings {
+    /// Those of a topic, with what it inherits from every node's configuration.
     #[must_use]
-    pub fn of(topic: &Topic) -> Self {
-        TopicSettings::of_topic(&Image::default(), topic)
+    pub fn of_topic(image: &Image, topic: &Topic) -> Self {
+        let read = Reading { image, topic };
+        BatchSettings {
+            max_message_bytes: read.unsigned("max.message.bytes"),
+            compacts: read.has_policy("compact"),
+        }
+    }
+}
+
+/// A topic's values as they are used. One was valid when it was decided; should this version not
+/// read it, the default is the safe reading: settings steer decisions, never apply.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    image: &'a Image,
+    topic: &'a Topic,
+}
+
+impl<'a> Reading<'a> {
+    fn text(self, name: &str) -> &'a str {
+        effective_config(self.image, self.topic, name).unwrap_or_default().trim()
+    }
+
+    fn number(self, name: &str) -> i64 {
+        let default = || topic_config(name).and_then(|setting| setting.default);
+        let parsed = self.text(name).parse();
+        parsed.or_else(|_| default().unwrap_or_default().parse()).unwrap_or_default()
+    }
+
+    fn unsigned(self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or_default()
+    }
+
+    fn has_policy(self, policy: &str) -> bool {
+        self.text("cleanup.policy").split(',').any(|word| word.trim() == policy)
     }
 }
 

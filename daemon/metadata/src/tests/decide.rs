@@ -168,8 +168,8 @@ fn every_declared_config_accepts_its_default_and_is_found() {
     leader.create(&NewTopic { configs, ..topic("all", 1) }).unwrap();
     leader.create(&topic("none", 1)).unwrap();
     let image = leader.metadata.image();
-    let settings = TopicSettings::of(image.topic("none").unwrap());
-    assert_eq!(settings, TopicSettings::of(image.topic("all").unwrap()));
+    let settings = TopicSettings::of_topic(&image, image.topic("none").unwrap());
+    assert_eq!(settings, TopicSettings::of_topic(&image, image.topic("all").unwrap()));
     assert_eq!(settings.max_message_bytes, 1_048_588);
     assert_eq!(settings.timestamp_after_max_ms, 3_600_000);
     assert!(settings.deletes && !settings.compacts && !settings.log_append_time);
