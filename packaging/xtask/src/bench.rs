@@ -1,6 +1,7 @@
 //! `cargo xtask bench --against kafka`: fetches the peer, measures, writes `tests/bench/RESULTS.md`.
+//! Every other run writes its page to `target/bench.md`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
@@ -16,6 +17,17 @@ enum Peer {
     Kafka,
 }
 
+/// Which measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Both parts.
+    All,
+    /// Records: throughput, latency, memory, restart.
+    Load,
+    /// Many groups, consumers and partitions.
+    Crowds,
+}
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// The broker to compare with; without it Holdfast is measured alone.
@@ -24,13 +36,23 @@ pub(crate) struct Options {
     /// Repetitions; medians are shown.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Small amounts, to see that everything runs; writes no page.
+    /// Small amounts, to see that everything runs.
     #[arg(long)]
     quick: bool,
     /// Measures the peer alone.
     #[arg(long)]
     only_peer: bool,
-    /// Passed on to holdfastd.
+    /// A second holdfastd, e.g. of an older commit: a column of its own, measured by turns with the
+    /// first.
+    #[arg(long, value_name = "PATH")]
+    compare_binary: Option<PathBuf>,
+    /// What the second holdfastd is, for the page.
+    #[arg(long, value_name = "TEXT", requires = "compare_binary")]
+    compare_name: Option<String>,
+    /// Which measurements.
+    #[arg(long, value_enum, default_value_t = Part::All)]
+    part: Part,
+    /// Passed on to holdfastd, to both of them if there are two.
     #[arg(long, default_value = "--wal-size 4294967296", allow_hyphen_values = true)]
     holdfastd_arguments: String,
     /// Directory on the disk to measure.
@@ -55,20 +77,84 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         command.arg("--holdfastd").arg(binaries::path(DAEMON));
         command.arg(format!("--holdfastd-arguments={}", options.holdfastd_arguments));
     }
+    if let Some(binary) = &options.compare_binary {
+        command.arg("--compare-binary").arg(executable(binary)?);
+    }
+    if let Some(name) = &options.compare_name {
+        command.args(["--compare-name", name]);
+    }
+    match options.part {
+        Part::All => {}
+        Part::Load => drop(command.args(["--part", "load"])),
+        Part::Crowds => drop(command.args(["--part", "crowds"])),
+    }
     if options.quick {
         command.arg("--quick");
-    } else if options.against.is_some() && !options.only_peer {
-        command.arg("--out").arg(root().join("tests/bench/RESULTS.md"));
-        let commit = output(Command::new("git").current_dir(root()).args([
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=10",
-            "--exclude=*",
-        ]))?;
-        command.args(["--commit", &commit]);
     }
+    command.arg("--out").arg(page(options));
+    let commit = output(Command::new("git").current_dir(root()).args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=10",
+        "--exclude=*",
+    ]))?;
+    command.args(["--commit", &commit]);
     command.args(["--date", &output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?]);
     println!("Running: {}", shown(&command));
     checked(&mut command)
+}
+
+/// Only a whole run against Kafka may replace the results that are kept.
+fn page(options: &Options) -> PathBuf {
+    let whole = options.against.is_some()
+        && !options.only_peer
+        && !options.quick
+        && options.part == Part::All;
+    root().join(if whole { "tests/bench/RESULTS.md" } else { "target/bench.md" })
+}
+
+/// Found before hours are spent on the rest.
+fn executable(binary: &Path) -> Result<PathBuf> {
+    let absolute = binary.canonicalize().map_err(|error| {
+        format!("--compare-binary {}: {error}; give the path of a holdfastd", binary.display())
+    })?;
+    output(Command::new(&absolute).arg("--version"))?;
+    Ok(absolute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn page_of(flags: &[&str]) -> PathBuf {
+        let line = Line::try_parse_from([&["bench"], flags].concat());
+        let whole = page(&line.unwrap_or_else(|error| panic!("{error}")).options);
+        whole.strip_prefix(root()).unwrap().to_owned()
+    }
+
+    #[test]
+    fn only_a_whole_run_against_kafka_replaces_the_results() {
+        let kept = Path::new("tests/bench/RESULTS.md");
+        assert_eq!(page_of(&["--against", "kafka"]), kept);
+        assert_eq!(page_of(&["--against", "kafka", "--compare-binary", "/b"]), kept);
+        for less in [&[][..], &["--quick"], &["--part", "crowds"], &["--only-peer"]] {
+            let flags =
+                if less.is_empty() { vec![] } else { [&["--against", "kafka"], less].concat() };
+            assert_eq!(page_of(&flags), Path::new("target/bench.md"), "{less:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_binary_that_is_not_there_is_named_before_anything_runs() {
+        let error = executable(Path::new("/nowhere/holdfastd")).unwrap_err();
+        assert!(error.contains("/nowhere/holdfastd"), "{error}");
+    }
 }

@@ -30,9 +30,13 @@ pub enum Kind {
         libs: PathBuf,
         /// Flush every message before it is acknowledged (`log.flush.interval.messages=1`).
         flush: bool,
+        /// More lines of its properties.
+        settings: Vec<String>,
     },
     /// Holdfast.
     Holdfast {
+        /// Its column: two builds can be measured in one run.
+        column: &'static str,
         /// The binary.
         binary: PathBuf,
         /// Passed on after `--dev --data-dir D --listen A`.
@@ -46,8 +50,20 @@ impl Kind {
         match self {
             Self::Kafka { flush: false, .. } => "kafka",
             Self::Kafka { flush: true, .. } => "kafka-flush",
-            Self::Holdfast { .. } => "holdfast",
+            Self::Holdfast { column, .. } => column,
         }
+    }
+
+    /// The same broker with one of Kafka's broker settings set.
+    pub fn with(&self, setting: &str, value: &str) -> Self {
+        let mut kind = self.clone();
+        match &mut kind {
+            Self::Kafka { settings, .. } => settings.push(format!("{setting}={value}")),
+            Self::Holdfast { arguments, .. } => {
+                arguments.extend(["--set".to_owned(), format!("kafka.{setting}={value}")]);
+            }
+        }
+        kind
     }
 }
 
@@ -110,7 +126,7 @@ pub fn free_port() -> Result<u16> {
 /// Makes `directory` ready for a first start.
 pub fn prepare(kind: &Kind, directory: &Path, port: u16) -> Result<()> {
     fs::create_dir_all(directory)?;
-    let Kind::Kafka { libs, flush } = kind else { return Ok(()) };
+    let Kind::Kafka { libs, flush, settings } = kind else { return Ok(()) };
     let properties = directory.join("server.properties");
     let controller = free_port()?;
     let mut text = format!(
@@ -126,6 +142,10 @@ pub fn prepare(kind: &Kind, directory: &Path, port: u16) -> Result<()> {
     );
     if *flush {
         text.push_str("log.flush.interval.messages=1\n");
+    }
+    for line in settings {
+        text.push_str(line);
+        text.push('\n');
     }
     fs::write(&properties, text)?;
     let format = Command::new("java")
@@ -159,7 +179,7 @@ pub fn command(kind: &Kind, directory: &Path, port: u16) -> Command {
                 .arg(directory.join("server.properties"));
             command
         }
-        Kind::Holdfast { binary, arguments } => {
+        Kind::Holdfast { binary, arguments, .. } => {
             let mut command = Command::new(binary);
             command.arg("--dev").arg("--data-dir").arg(directory.join("data"));
             command.arg("--listen").arg(format!("127.0.0.1:{port}")).args(arguments);

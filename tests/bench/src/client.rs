@@ -20,7 +20,7 @@ const API_VERSIONS: (i16, i16) = (18, 0);
 const CREATE_TOPICS: (i16, i16) = (19, 2);
 const DELETE_TOPICS: (i16, i16) = (20, 1);
 
-const CLIENT_ID: &str = "holdfast-bench";
+pub(crate) const CLIENT_ID: &str = "holdfast-bench";
 /// Answers above this are a lie of the broker (a drain asks for 50 MiB at most).
 pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// A broker that is silent for this long has failed the request.
@@ -245,7 +245,8 @@ impl Client {
         Ok(&self.answer)
     }
 
-    fn call(&mut self, request: Request) -> Result<&[u8]> {
+    /// Sends a request and waits for its answer; returns what follows the correlation id.
+    pub fn call(&mut self, request: Request) -> Result<&[u8]> {
         let mut frame = request.finish(0);
         self.send(&mut frame, &[])?;
         self.receive()
@@ -366,6 +367,35 @@ impl Client {
         check("ListOffsets", answer.i16("error code")?)?;
         answer.i64("timestamp")?;
         Ok(answer.i64("offset")?)
+    }
+
+    /// The offsets behind the last committed records of partitions 0 to `partitions`, asked for at
+    /// once; the first partition that is not served is the error.
+    pub fn end_offsets(&mut self, topic: &str, partitions: i32) -> Result<Vec<i64>> {
+        let (api, version) = LIST_OFFSETS;
+        let mut request = Request::new(api, version, false, CLIENT_ID);
+        request.i32(-1).i8(0).count(1).string(topic).count(partitions as usize);
+        for partition in 0..partitions {
+            request.i32(partition).i64(-1);
+        }
+        let body = self.call(request)?;
+        let mut answer = Reader::new(body, false);
+        answer.i32("throttle")?;
+        answer.count("topics")?;
+        answer.string("topic")?;
+        let mut offsets = vec![-1; partitions as usize];
+        for _ in 0..answer.count("partitions")? {
+            let partition = answer.i32("partition")?;
+            check("ListOffsets", answer.i16("error code")?)?;
+            answer.i64("timestamp")?;
+            let offset = answer.i64("offset")?;
+            let place = usize::try_from(partition).ok().and_then(|at| offsets.get_mut(at));
+            *place.ok_or(Malformed("partition"))? = offset;
+        }
+        if offsets.contains(&-1) {
+            return Err(Failed::Wrong(format!("ListOffsets left out partitions of {topic}")));
+        }
+        Ok(offsets)
     }
 
     /// Produces one batch with acks=all and waits for the answer.

@@ -1,17 +1,36 @@
 //! Holdfast and Kafka by turns on the same disk, several times; medians and ratios on a page.
+//!
+//! A second holdfastd can take part as a column of its own, so that two commits are compared under
+//! the same weather: what a step cost is read from one run, never from two.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::broker::Kind;
 use crate::client::{Failed, Result};
 use crate::fio::{self, Device};
-use crate::page;
 use crate::report::round;
 use crate::sample::{self, Figures, Size};
+use crate::{crowd, page};
+
+/// The column of the holdfastd under test.
+pub const HOLDFAST: &str = "holdfast";
+/// The column of the second holdfastd.
+pub const COMPARED: &str = "compared";
+
+/// Which measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Both parts.
+    All,
+    /// Records: throughput, latency, memory, restart.
+    Load,
+    /// Many groups, consumers and partitions.
+    Crowds,
+}
 
 /// What to compare and where.
 #[derive(Args, Debug, Clone)]
@@ -28,6 +47,15 @@ pub struct Options {
     /// Passed on to holdfastd, space separated.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     pub holdfastd_arguments: String,
+    /// A second holdfastd binary, measured in the same run with the same arguments.
+    #[arg(long)]
+    pub compare_binary: Option<PathBuf>,
+    /// What the second binary is, for the page (its commit).
+    #[arg(long, default_value = "another build")]
+    pub compare_name: String,
+    /// Which measurements.
+    #[arg(long, value_enum, default_value_t = Part::All)]
+    pub part: Part,
     /// Directory on the disk to measure; emptied.
     #[arg(long)]
     pub work: PathBuf,
@@ -80,26 +108,31 @@ pub fn run(options: &Options) -> Result<Value> {
     let mut kinds = Vec::new();
     if let Some(libs) = &options.kafka_libs {
         for flush in [false, true] {
-            kinds.push(Kind::Kafka { libs: libs.clone(), flush });
+            kinds.push(Kind::Kafka { libs: libs.clone(), flush, settings: Vec::new() });
         }
     }
-    if let Some(binary) = &options.holdfastd {
+    let builds = [(HOLDFAST, &options.holdfastd), (COMPARED, &options.compare_binary)];
+    for (column, binary) in builds {
+        let Some(binary) = binary.clone() else { continue };
         let arguments = options.holdfastd_arguments.split_whitespace().map(String::from).collect();
-        kinds.push(Kind::Holdfast { binary: binary.clone(), arguments });
+        kinds.push(Kind::Holdfast { column, binary, arguments });
+    }
+    if options.part == Part::Crowds {
+        kinds.retain(|kind| !matches!(kind, Kind::Kafka { flush: true, .. }));
     }
     if kinds.is_empty() {
         return Err(Failed::Wrong("nothing to measure: give --kafka-libs or --holdfastd".into()));
     }
     std::fs::create_dir_all(&options.work)?;
-    let size = if options.quick { Size::QUICK } else { Size::FULL };
     let load_before = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let before = fio::run(&options.work)?;
     println!("{}", device("before", before));
     let mut brokers: Vec<(&'static str, Vec<Figures>)> =
         kinds.iter().map(|kind| (kind.name(), Vec::new())).collect();
     for run in 1..=options.runs {
-        for (kind, (name, runs)) in kinds.iter().zip(&mut brokers) {
-            let figures = sample::run(kind, &options.work.join(kind.name()), size)
+        for at in order(kinds.len(), run) {
+            let (name, runs) = &mut brokers[at];
+            let figures = measure(&kinds[at], options)
                 .map_err(|error| Failed::Wrong(format!("{name}, run {run}: {error}")))?;
             println!("{}", line(name, run, &figures));
             runs.push(figures);
@@ -110,11 +143,35 @@ pub fn run(options: &Options) -> Result<Value> {
     let load_before = load_before.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
     let comparison = Comparison { brokers, device: (before, after), load_before };
     if let Some(out) = &options.out {
+        if let Some(directory) = out.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
         std::fs::write(out, page::render(options, &comparison))?;
     }
     Ok(
         json!({"mode": "compare", "runs": options.runs, "floors_held": page::floors_held(&comparison)}),
     )
+}
+
+/// One broker, one repetition.
+fn measure(kind: &Kind, options: &Options) -> Result<Figures> {
+    let directory = options.work.join(kind.name());
+    let mut figures = Figures::new();
+    if options.part != Part::Crowds {
+        let size = if options.quick { Size::QUICK } else { Size::FULL };
+        figures = sample::run(kind, &directory, size)?;
+    }
+    // A crowd writes next to nothing: what a flush per message costs is told by the load.
+    if options.part != Part::Load && !matches!(kind, Kind::Kafka { flush: true, .. }) {
+        let size = if options.quick { crowd::Size::QUICK } else { crowd::Size::FULL };
+        crowd::run(kind, &directory, size, &mut figures)?;
+    }
+    Ok(figures)
+}
+
+/// Forth in odd repetitions, back in even ones: nobody is always first, nor always behind the same.
+fn order(count: usize, run: usize) -> Vec<usize> {
+    if run % 2 == 1 { (0..count).collect() } else { (0..count).rev().collect() }
 }
 
 fn line(broker: &str, run: usize, figures: &Figures) -> Value {
@@ -149,6 +206,12 @@ mod tests {
         assert_eq!(comparison(&[4.0, 1.0]).median("holdfast", "rss_mib"), Some(2.5));
         assert_eq!(comparison(&[]).median("holdfast", "rss_mib"), None);
         assert_eq!(comparison(&[1.0]).median("kafka", "rss_mib"), None);
+    }
+
+    #[test]
+    fn every_broker_is_measured_once_in_each_repetition_and_none_is_always_first() {
+        assert_eq!((order(3, 1), order(3, 2)), (vec![0, 1, 2], vec![2, 1, 0]));
+        assert_eq!(order(3, 3), order(3, 1));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! process: CPU, memory, disk.
 //!
 //! ```text
-//! wire, batch ─▶ client ─▶ load (produce, paced) · drain · e2e ─▶ compare (Holdfast and Kafka)
+//! wire, batch ─▶ client ─▶ load (produce, paced) · drain · e2e ─▶ sample ─▶ compare ─▶ page
+//!                     └──▶ crowd (groups, consumers, partitions) ─▶
 //!                                    process, disk, fio ──────────▶
 //! ```
 //! Ideas: batches are encoded once and sent again; one thread and `ppoll` drive all sockets; a
@@ -14,6 +15,7 @@ pub mod broker;
 pub mod client;
 pub mod clock;
 pub mod compare;
+pub mod crowd;
 pub mod drain;
 pub mod end_to_end;
 pub mod fio;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use holdfast_bench::client::{Client, Result};
+use holdfast_bench::crowd::{consumers, groups, partitions};
 use holdfast_bench::{compare, drain, end_to_end, load, report, round_trip};
 use serde_json::{Value, json};
 
@@ -85,6 +86,42 @@ enum Mode {
         #[arg(long, default_value_t = 5_000)]
         records: u64,
     },
+    /// Groups that join, rebalance once more and rest; one connection per member.
+    Groups {
+        #[command(flatten)]
+        target: Target,
+        /// Groups.
+        #[arg(long, default_value_t = 1_000)]
+        groups: usize,
+        /// Members of each.
+        #[arg(long, default_value_t = 10)]
+        members: usize,
+        /// Seconds of nothing but heartbeats.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Consumers at the tail, one connection each; latency from when a record was due.
+    Consumers {
+        #[command(flatten)]
+        target: Target,
+        /// Consumers.
+        #[arg(long, default_value_t = 1_000)]
+        consumers: usize,
+        /// Partitions each of them reads.
+        #[arg(long, default_value_t = 8)]
+        partitions_each: i32,
+        /// Records per second.
+        #[arg(long, default_value_t = 100)]
+        rate: u64,
+        /// Seconds.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Creates a topic of many partitions and waits until all are served.
+    Partitions {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Everything, Holdfast and Kafka by turns on the same disk; writes a page of results.
     Compare(compare::Options),
 }
@@ -150,6 +187,41 @@ fn run(mode: Mode) -> Result<Value> {
             target.prepare()?;
             let latency = end_to_end::run(target.bootstrap, &target.topic, records, 1_024)?;
             Ok(json!({"mode": "e2e", "latency": report::latency(&latency)}))
+        }
+        Mode::Groups { target, groups, members, seconds } => {
+            target.prepare()?;
+            let mut client = Client::connect(target.bootstrap)?;
+            groups::wait_for_coordinator(&mut client, "bench-0")?;
+            let plan =
+                groups::Plan { topic: target.topic, prefix: "bench".into(), groups, members };
+            let mut all = groups::Groups::connect(target.bootstrap, plan)?;
+            let first = all.join_all()?;
+            all.heartbeat_for(groups::HEARTBEAT_NS as f64 / 1e9 + 0.5)?;
+            let forced = all.one_of_each_leaves_and_returns()?;
+            let heartbeats = all.heartbeat_for(seconds as f64)?;
+            all.leave_all()?;
+            let (first, forced) = (report::rebalanced(&first), report::rebalanced(&forced));
+            Ok(
+                json!({"mode": "groups", "first": first, "forced": forced, "heartbeats": heartbeats}),
+            )
+        }
+        Mode::Consumers { target, consumers, partitions_each, rate, seconds } => {
+            target.prepare()?;
+            let plan = consumers::Plan {
+                topic: target.topic,
+                partitions: target.partitions,
+                consumers,
+                partitions_each,
+                rate,
+                value_bytes: 1_024,
+            };
+            let mut all = consumers::Consumers::connect(target.bootstrap, plan)?;
+            let outcome = all.run(rate * seconds)?;
+            Ok(json!({"mode": "consumers", "figures": report::consumers(&outcome)}))
+        }
+        Mode::Partitions { target } => {
+            let seconds = partitions::create(target.bootstrap, &target.topic, target.partitions)?;
+            Ok(json!({"mode": "partitions", "create_s": report::round(seconds, 4)}))
         }
         Mode::Compare(options) => compare::run(&options),
     }

@@ -6,48 +6,11 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::compare::{Comparison, Options};
-use crate::process;
+use crate::compare::{COMPARED, Comparison, HOLDFAST, Options};
+use crate::page::rows::Row;
+use crate::{crowd, process};
 
-/// Rows of the table of figures: name, label, digits behind the point.
-const ROWS: [(&str, &str, usize); 36] = [
-    ("produce_mb_s", "produce, 124 KB batches: MB/s", 0),
-    ("produce_cpu_s_per_gb", "broker CPU-s per GB produced", 2),
-    ("produce_p50_ms", "batch ack p50, ms", 2),
-    ("produce_p99_ms", "batch ack p99, ms", 2),
-    ("produce_p999_ms", "batch ack p99.9, ms", 2),
-    ("produce_device_bytes_per_byte", "bytes on the device per byte produced", 2),
-    ("produce_generator_cpu_s_per_gb", "generator CPU-s per GB produced", 2),
-    ("linger0_krec_s", "produce, one record a request: 1,000 rec/s", 1),
-    ("paced_p50_ms", "20,000 rec/s, linger 0: p50, ms", 3),
-    ("paced_p99_ms", "p99, ms", 3),
-    ("paced_p999_ms", "p99.9, ms", 3),
-    ("paced_records_per_request", "records per request", 2),
-    ("paced_cpu_cores", "broker CPU, cores", 2),
-    ("paced_generator_cpu_cores", "generator CPU, cores", 2),
-    ("paced_writes_per_s", "device writes/s", 0),
-    ("paced_flushes_per_s", "device flushes/s", 0),
-    ("drain_mb_s", "drain: MB/s", 0),
-    ("drain_cpu_s_per_gb", "broker CPU-s per GB drained", 2),
-    ("drain_generator_cpu_s_per_gb", "generator CPU-s per GB drained", 2),
-    ("e2e_p50_ms", "one record end to end: p50, ms", 3),
-    ("e2e_p99_ms", "p99, ms", 3),
-    ("start_s", "start to first answer, empty: s", 3),
-    ("restart_first_answer_s", "start to first answer after kill -9: s", 3),
-    ("restart_served_s", "start to all partitions served after kill -9: s", 3),
-    ("lost_after_kill", "acknowledged records missing after kill -9", 0),
-    ("rss_mib", "RSS after the load, MiB", 0),
-    ("rss_max_mib", "highest RSS, MiB", 0),
-    ("rss_and_cache_mib", "RSS + page cache of its files, MiB", 0),
-    ("idle_connection_kib", "RSS per idle connection, KiB", 1),
-    ("narrow_flushes_per_s", "4,000 rec/s on 1 partition: device flushes/s", 0),
-    ("narrow_writes_per_s", "device writes/s", 0),
-    ("narrow_p99_ms", "p99, ms", 2),
-    ("wide_flushes_per_s", "4,000 rec/s on 2,000 partitions: device flushes/s", 0),
-    ("wide_writes_per_s", "device writes/s", 0),
-    ("wide_p99_ms", "p99, ms", 2),
-    ("device_written_gb", "written to the device in one repetition, GB", 2),
-];
+mod rows;
 
 /// Flushes on 2,000 partitions may differ from those on one by this much: the open loop groups
 /// records a little differently from run to run.
@@ -90,7 +53,7 @@ fn ratio(
     peer: &str,
     holds: fn(f64, f64) -> bool,
 ) -> Verdict {
-    let ours = comparison.median("holdfast", figure);
+    let ours = comparison.median(HOLDFAST, figure);
     let theirs = comparison.median(peer, figure);
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => Verdict {
@@ -116,7 +79,7 @@ fn bound(what: &'static str, value: Option<f64>, unit: &str, most: f64) -> Verdi
 
 fn flushes(comparison: &Comparison) -> Verdict {
     let what = "flushes per second the same for 1 and 2,000 partitions";
-    let per_s = |figure| comparison.median("holdfast", figure);
+    let per_s = |figure| comparison.median(HOLDFAST, figure);
     // A back end that flushes by FUA shows no flush requests: then its writes are what to count.
     let pair = match (per_s("narrow_flushes_per_s"), per_s("wide_flushes_per_s")) {
         (Some(narrow), Some(wide)) if narrow > 1.0 => Some((narrow, wide)),
@@ -134,7 +97,7 @@ fn flushes(comparison: &Comparison) -> Verdict {
 
 fn floors(comparison: &Comparison) -> Vec<Verdict> {
     let worst =
-        comparison.brokers.iter().find(|(name, _)| *name == "holdfast").and_then(|(_, runs)| {
+        comparison.brokers.iter().find(|(name, _)| *name == HOLDFAST).and_then(|(_, runs)| {
             runs.iter().filter_map(|run| run.get("lost_after_kill").copied()).reduce(f64::max)
         });
     vec![
@@ -174,7 +137,7 @@ fn floors(comparison: &Comparison) -> Vec<Verdict> {
 
 fn goals(comparison: &Comparison) -> Vec<Verdict> {
     let device_ms = comparison.device.0.p50_us / 1e3;
-    let ours = |figure| comparison.median("holdfast", figure);
+    let ours = |figure| comparison.median(HOLDFAST, figure);
     vec![
         at_most(
             "MB produced per CPU-second ≥ 4 × Kafka (CPU per GB ≤ 0.25 ×)",
@@ -251,7 +214,7 @@ pub fn render(options: &Options, comparison: &Comparison) -> String {
          Machine: {}. Load average before the run: {}. One broker at a time on the same disk, \
          generator on the same cores; medians of {} runs{}. Kafka: one node, KRaft, 1 GiB heap, G1, \
          acknowledges from the page cache; *flushing* is `log.flush.interval.messages=1`. Holdfast: \
-         `--dev {}`, every acknowledgement is behind a flush.\n\n\
+         `--dev {}`, every acknowledgement is behind a flush.{}\n\n\
          Load: acks=all, 1 KiB records, 8 partitions, 2 connections; 5 requests in flight where \
          throughput is measured, 1 in the open loop. MB and GB are powers of ten of record values.\n\n",
         options.kafka_version,
@@ -262,9 +225,18 @@ pub fn render(options: &Options, comparison: &Comparison) -> String {
         options.runs,
         if options.quick { ", **quick run: amounts too small to judge by**" } else { "" },
         options.holdfastd_arguments,
+        match options.compare_binary {
+            Some(_) => format!(
+                " *Compared* is a second Holdfast, {}, with the same arguments, measured by turns.",
+                options.compare_name
+            ),
+            None => String::new(),
+        },
     );
     device(&mut page, comparison);
-    figures(&mut page, comparison);
+    page.push_str("## Figures\n\n");
+    table(&mut page, comparison, &rows::LOAD);
+    crowds(&mut page, comparison);
     verdicts(&mut page, "Floors", floors(comparison));
     verdicts(&mut page, "Goals", goals(comparison));
     page.push_str(
@@ -291,15 +263,53 @@ fn device(page: &mut String, comparison: &Comparison) {
     page.push('\n');
 }
 
-fn figures(page: &mut String, comparison: &Comparison) {
-    page.push_str("## Figures\n\n| |");
+fn crowds(page: &mut String, comparison: &Comparison) {
+    let _ = write!(
+        page,
+        "## Crowds\n\n\
+         Each group of rows on a freshly started broker with an empty directory; not measured with \
+         *flushing*. CPU is that of the broker's process, all threads; *cores* is CPU-seconds per \
+         second, *generator* is the clients' share of the same machine. RSS is read at the end of \
+         its rows.\n\n\
+         *Groups* (classic protocol): each member has its own connection, a session timeout of 45 s \
+         and a heartbeat every 3 s; the leader gives each member one partition. \
+         `group.initial.rebalance.delay.ms` is {} on every broker, and the wait is repeated when \
+         members came during it, so a first rebalance takes two such waits. In the second rebalance one member of each of the groups leaves and comes \
+         back at once; the others hear of it with their next heartbeat, so it takes up to 3 s \
+         whatever the broker does: *the broker's part* runs from a group's last JoinGroup to its \
+         last assignment. A group is stable when all members hold different partitions in one \
+         generation.\n\n\
+         *Consumers*: no group, one connection and one open long poll each, at the tail of a topic \
+         of 8 partitions; one producer sends 100 records/s of 1 KiB, each in a request of its own, \
+         acks=all, at most {} open. Latency counts from the moment a record was due to each consumer \
+         that has it. Where each consumer reads all partitions, more is due than two cores may give: \
+         then consumers get several records at once and the figures show a flood, not a rest.\n\n\
+         *Idle partitions*: one topic; created when every partition answers as its leader; then one \
+         Metadata call for the topic each second and nothing else, from 5 s after creation on.\n\n",
+        crowd::INITIAL_REBALANCE_DELAY_MS,
+        crowd::consumers::PRODUCES_OPEN_MAX,
+    );
+    table(page, comparison, &rows::CROWDS);
+}
+
+/// A table of medians: a column per broker, then ratios of those that were measured.
+fn table(page: &mut String, comparison: &Comparison, rows: &[Row]) {
+    let measured = |name: &str| comparison.brokers.iter().any(|(broker, _)| *broker == name);
+    let mut ratios = vec![("Holdfast / Kafka", HOLDFAST, "kafka")];
+    if measured(COMPARED) {
+        ratios.push(("holdfast / compared", HOLDFAST, COMPARED));
+    }
+    page.push_str("| |");
     for (name, _) in &comparison.brokers {
         let _ = write!(page, " {name} |");
     }
-    page.push_str(" Holdfast / Kafka |\n| --- |");
-    page.push_str(&" --- |".repeat(comparison.brokers.len() + 1));
+    for (title, ..) in &ratios {
+        let _ = write!(page, " {title} |");
+    }
+    page.push_str("\n| --- |");
+    page.push_str(&" --- |".repeat(comparison.brokers.len() + ratios.len()));
     page.push('\n');
-    for (figure, label, digits) in ROWS {
+    for (figure, label, digits) in rows {
         let _ = write!(page, "| {label} |");
         for (name, _) in &comparison.brokers {
             match comparison.median(name, figure) {
@@ -309,13 +319,16 @@ fn figures(page: &mut String, comparison: &Comparison) {
                 None => page.push_str(" – |"),
             }
         }
-        let pair = comparison.median("holdfast", figure).zip(comparison.median("kafka", figure));
-        match pair {
-            Some((ours, theirs)) if theirs.abs() > f64::EPSILON => {
-                let _ = writeln!(page, " {:.2} |", ours / theirs);
+        for (_, ours, theirs) in &ratios {
+            let pair = comparison.median(ours, figure).zip(comparison.median(theirs, figure));
+            match pair {
+                Some((ours, theirs)) if theirs.abs() > f64::EPSILON => {
+                    let _ = write!(page, " {:.2} |", ours / theirs);
+                }
+                _ => page.push_str(" – |"),
             }
-            _ => page.push_str(" – |\n"),
         }
+        page.push('\n');
     }
     page.push('\n');
 }
@@ -351,3 +364,6 @@ fn machine(options: &Options) -> String {
         disk.as_deref().unwrap_or("unknown"),
     )
 }
+
+#[cfg(test)]
+mod tests;

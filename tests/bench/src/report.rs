@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use crate::crowd::{consumers, groups, percentiles};
 use crate::{drain, load};
 
 /// Percentiles in milliseconds.
@@ -36,6 +37,30 @@ pub fn drain(outcome: &drain::Outcome) -> Value {
         "bytes": outcome.bytes,
         "mb_per_s": round(outcome.bytes as f64 / 1e6 / outcome.seconds, 1),
         "generator_cpu_s": round(outcome.own_cpu_seconds, 2),
+    })
+}
+
+/// A rebalance of many groups.
+pub fn rebalanced(outcome: &groups::Rebalanced) -> Value {
+    let spread = |values: &[f64]| {
+        let [p50, p99, most] = percentiles(values.to_vec()).map(|value| round(value, 4));
+        json!({"p50_s": p50, "p99_s": p99, "max_s": most})
+    };
+    json!({
+        "all_s": round(outcome.all_s, 4),
+        "per_group": spread(&outcome.whole_s),
+        "brokers_part": spread(&outcome.broker_s),
+    })
+}
+
+/// Many consumers at the tail.
+pub fn consumers(outcome: &consumers::Outcome) -> Value {
+    json!({
+        "seconds": round(outcome.seconds, 3),
+        "deliveries": outcome.deliveries,
+        "fetches": outcome.fetches,
+        "generator_cpu_s": round(outcome.own_cpu_seconds, 2),
+        "latency": latency(&outcome.latency_ns),
     })
 }
 
