@@ -256,6 +256,26 @@ pub enum Anomaly {
         /// What is shown.
         offset: i64,
     },
+    /// After an assignment a group went on from an offset that was not the committed one.
+    ResumedElsewhere {
+        /// Of which group.
+        group: String,
+        /// Where.
+        partition: String,
+        /// The newest offset known to be committed; -1 when there is none.
+        committed: i64,
+        /// Offset of the first record it was given.
+        got: i64,
+    },
+    /// An acknowledged record that a group was never given.
+    NotConsumed {
+        /// Which group.
+        group: String,
+        /// Where.
+        partition: String,
+        /// What.
+        acked: Payload,
+    },
     /// A commit of an older generation was acknowledged.
     ZombieCommit {
         /// Which group.
@@ -332,6 +352,8 @@ impl Anomaly {
             Anomaly::LostCommit { .. } => "lost-commit",
             Anomaly::InventedCommit { .. } => "invented-commit",
             Anomaly::FailedCommitShown { .. } => "failed-commit-shown",
+            Anomaly::ResumedElsewhere { .. } => "resumed-elsewhere",
+            Anomaly::NotConsumed { .. } => "not-consumed",
             Anomaly::ZombieCommit { .. } => "zombie-commit",
             Anomaly::GenerationRegress { .. } => "generation-regress",
             Anomaly::InventedAssignment { .. } => "invented-assignment",
@@ -448,6 +470,14 @@ impl fmt::Display for Anomaly {
             Anomaly::FailedCommitShown { group, partition, offset } => write!(
                 f,
                 "{group}: {offset} is shown for {partition} and its commit failed for certain"
+            ),
+            Anomaly::ResumedElsewhere { group, partition, committed, got } => write!(
+                f,
+                "{group}: {committed} was committed for {partition}, and it went on from {got}"
+            ),
+            Anomaly::NotConsumed { group, partition, acked: Payload { offset, value } } => write!(
+                f,
+                "{group}: was never given value {value}, acknowledged for {partition} at {offset}"
             ),
             Anomaly::ZombieCommit { group, member, generation, newer } => write!(
                 f,

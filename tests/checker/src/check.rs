@@ -9,12 +9,13 @@
 //! partitions  offset -> value as read, as read finally, as acknowledged
 //! streams     (process, partition, producer) -> values in the order of sending
 //! readers     (process, partition) -> position, final read
-//! groups      group -> commits of each partition, generations, assignments
+//! groups      group -> commits of each partition, generations, assignments, records consumed
 //! ```
 //!
 //! "Before" always means: completed on an earlier line than the other was invoked. Calls that
 //! overlap have no order, so an answer that was overtaken on its way raises no alarm.
 
+mod consumed;
 mod facts;
 mod finish;
 mod groups;

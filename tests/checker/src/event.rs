@@ -176,7 +176,8 @@ pub enum Mode {
     /// By itself: a skip or a step back is an anomaly.
     #[default]
     Assign,
-    /// From a group: a rebalance may move the position between polls.
+    /// From a group: a rebalance may move the position between polls. Without a position the poll is
+    /// the first after an assignment: its first record is where the group goes on.
     Subscribe,
 }
 
@@ -191,6 +192,10 @@ pub struct Poll {
     /// How the partition was got.
     #[serde(default)]
     pub mode: Mode,
+    /// The group it reads for. A group that reads must be given every acknowledged record of the
+    /// partitions it reads or asks committed offsets of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The offset asked for. Where None, the reader goes on behind its last record. One that
     /// differs from there is a seek.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,10 @@ pub struct Expectations {
     pub log_start_only_on_request: bool,
     /// Every partition with an acknowledged record must have been read to its end at last.
     pub final_read: bool,
+    /// A commit that ended without an answer does nothing later, because its process or its node is
+    /// dead by then: it must not come after one that was invoked later. Elsewhere a request may
+    /// still be on its way when its caller gives up.
+    pub ended_commits_are_over: bool,
 }
 
 impl Default for Expectations {
@@ -24,6 +28,7 @@ impl Default for Expectations {
             global_high_watermark: true,
             log_start_only_on_request: true,
             final_read: true,
+            ended_commits_are_over: false,
         }
     }
 }

@@ -44,6 +44,9 @@ enum Command {
         /// A partition need not be read to its end.
         #[arg(long)]
         allow_no_final_read: bool,
+        /// A commit that ended without an answer does nothing later (kills of processes).
+        #[arg(long)]
+        ended_commits_are_over: bool,
     },
 }
 
@@ -55,12 +58,14 @@ fn main() -> ExitCode {
         allow_high_watermark_regress,
         allow_retention,
         allow_no_final_read,
+        ended_commits_are_over,
     } = Arguments::parse().command;
     let expectations = Expectations {
         contiguous_offsets: !allow_gaps,
         global_high_watermark: !allow_high_watermark_regress,
         log_start_only_on_request: !allow_retention,
         final_read: !allow_no_final_read,
+        ended_commits_are_over,
     };
     let report = match check_file(&file, expectations) {
         Ok(report) => report,

@@ -58,6 +58,12 @@ pub struct Counts {
     /// Answers that give a member its part.
     #[serde(default)]
     pub assignments: u64,
+    /// Records given to groups.
+    #[serde(default)]
+    pub consumed: u64,
+    /// Partitions in which a group went on after an assignment.
+    #[serde(default)]
+    pub resumed: u64,
 }
 
 /// The judgement.
@@ -133,8 +139,14 @@ impl fmt::Display for Report {
         if counts.commits > 0 {
             writeln!(
                 f,
-                "groups    {} commits, {} acknowledged; offsets shown {} times, {} assignments",
-                counts.commits, counts.commits_acked, counts.offset_fetches, counts.assignments
+                "groups    {} commits, {} acknowledged; offsets shown {} times, {} assignments; \
+                 {} records consumed, {} partitions resumed",
+                counts.commits,
+                counts.commits_acked,
+                counts.offset_fetches,
+                counts.assignments,
+                counts.consumed,
+                counts.resumed
             )?;
         }
         writeln!(

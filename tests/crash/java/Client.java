@@ -30,6 +30,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class Client {
     private static final int VALUE_DIGITS = 20;
+    /** As in plan.rs. */
+    private static final long VALUES_PER_PRODUCER = 10_000_000;
     private static final int DELIVERY_TIMEOUT_MS = 120_000;
     private static final int QUIET_POLLS_MAX = 60;
 
@@ -50,12 +52,13 @@ public final class Client {
         switch (arguments[0]) {
             case "produce" -> produce(options);
             case "read" -> read(options);
+            case "consume" -> Member.consume(options);
             default -> throw new IllegalArgumentException(arguments[0]);
         }
         say("done", true);
     }
 
-    private static void say(String line, boolean flush) {
+    static void say(String line, boolean flush) {
         synchronized (OUT) {
             OUT.print(line + "\n");
             if (flush) {
@@ -136,6 +139,11 @@ public final class Client {
     }
 
     private static void read(Map<String, String> options) {
+        switch (options.getOrDefault("then", "")) {
+            case "close" -> Member.closeGroup(options);
+            case "look" -> Member.lookOnce(options);
+            default -> { }
+        }
         String topic = options.get("topic");
         Properties settings = new Properties();
         settings.put("bootstrap.servers", options.get("bootstrap"));
@@ -171,9 +179,12 @@ public final class Client {
         return ends.entrySet().stream().anyMatch(end -> consumer.position(end.getKey()) < end.getValue());
     }
 
-    private static String valueOf(byte[] payload) {
-        if (payload == null || payload.length < VALUE_DIGITS) {
+    static String valueOf(byte[] payload) {
+        if (payload == null) {
             return "damaged";
+        }
+        if (payload.length < VALUE_DIGITS) {
+            return valueOfVerifiable(new String(payload, StandardCharsets.US_ASCII));
         }
         for (int i = 0; i < payload.length; i++) {
             if (payload[i] != payload[i % VALUE_DIGITS] || payload[i] < '0' || payload[i] > '9') {
@@ -181,5 +192,14 @@ public final class Client {
             }
         }
         return Long.toString(Long.parseLong(new String(payload, 0, VALUE_DIGITS, StandardCharsets.US_ASCII)));
+    }
+
+    /** What VerifiableProducer writes: PREFIX.NUMBER. */
+    private static String valueOfVerifiable(String text) {
+        if (!text.matches("[0-9]{1,9}\\.[0-9]{1,9}")) {
+            return "damaged";
+        }
+        String[] parts = text.split("\\.");
+        return Long.toString(Long.parseLong(parts[0]) * VALUES_PER_PRODUCER + Long.parseLong(parts[1]));
     }
 }

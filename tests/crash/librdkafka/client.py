@@ -1,13 +1,15 @@
 """A stock librdkafka client that tells what it does, one line per event, on standard output.
 
-    topic    makes a topic
     produce  ready (then waits for a line on standard input), and then, for each record,
              invoke VALUE PARTITION | ok VALUE PARTITION OFFSET | info VALUE PARTITION WHY | done
-    read     start PARTITION LOG_START HIGH_WATERMARK | record PARTITION OFFSET VALUE | done
+    read     start PARTITION LOG_START HIGH_WATERMARK | record PARTITION OFFSET VALUE | done;
+             before that, with group=, the group's last member (then=close) or a look (then=look)
+    watch, consume  see member.py
 
 An invoke line is written before the record is handed to the library, in the thread that also
 writes what became of it, so the order of lines is the order of events. A record's bytes are its
-value as 20 digits, repeated to its size: a reader sees whether they are whole.
+value as 20 digits, repeated to its size: a reader sees whether they are whole. Kafka's own
+VerifiableProducer writes PREFIX.NUMBER instead.
 
 Arguments are name=value; the program that starts this one knows them.
 """
@@ -19,6 +21,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 VALUE_DIGITS = 20
+# As in plan.rs.
+VALUES_PER_PRODUCER = 10_000_000
 DELIVERY_TIMEOUT_MS = 120_000
 READ_TIMEOUT_S = 120
 # A read that stops short ends the program; the checker then says what is missing.
@@ -44,7 +48,6 @@ def make_topic(options):
     topic = NewTopic(options["topic"], int(options["partitions"]), 1)
     for made in admin.create_topics([topic], operation_timeout=30).values():
         made.result(60)
-    say("done")
 
 
 def produce(options):
@@ -112,6 +115,9 @@ def produce(options):
 
 
 def read(options):
+    if "group" in options:
+        then = {"close": member.close_group, "look": member.look_once}[options["then"]]
+        then(options)
     topic = options["topic"]
     consumer = Consumer(
         common(options)
@@ -150,6 +156,11 @@ def read(options):
 
 
 def value_of(payload):
+    if len(payload) < VALUE_DIGITS:
+        prefix, _, number = payload.partition(b".")
+        if prefix.isdigit() and number.isdigit():
+            return int(prefix) * VALUES_PER_PRODUCER + int(number)
+        return "damaged"
     digits = payload[:VALUE_DIGITS]
     whole = (digits * (len(payload) // VALUE_DIGITS + 1))[: len(payload)]
     if len(digits) == VALUE_DIGITS and digits.isdigit() and whole == payload:
@@ -159,9 +170,19 @@ def value_of(payload):
 
 def main():
     options = dict(argument.split("=", 1) for argument in sys.argv[2:])
-    {"topic": make_topic, "produce": produce, "read": read}[sys.argv[1]](options)
+    commands = {
+        "produce": produce,
+        "read": read,
+        "watch": member.watch,
+        "consume": member.consume,
+    }
+    commands[sys.argv[1]](options)
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
+    # member.py imports this file; it must find the same module, not a second one.
+    sys.modules["client"] = sys.modules["__main__"]
+    import member
+
     main()

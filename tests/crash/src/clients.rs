@@ -12,13 +12,31 @@ use std::time::Duration;
 use crate::Result;
 use crate::clock::{monotonic_ns, nap};
 use crate::node::open_log;
-use crate::plan::{Library, Producing};
+use crate::plan::{Consuming, Library, Producing, VALUES_PER_PRODUCER};
 use crate::recorder::{Recorder, Speaker};
 
-const PYTHON_SOURCE: &str = include_str!("../librdkafka/client.py");
-const JAVA_SOURCE: &str = include_str!("../java/Client.java");
+const SCRIPTS: [(&str, &str); 2] = [
+    ("client.py", include_str!("../librdkafka/client.py")),
+    ("member.py", include_str!("../librdkafka/member.py")),
+];
+const JAVA_SOURCES: [(&str, &str); 2] = [
+    ("Client.java", include_str!("../java/Client.java")),
+    ("Member.java", include_str!("../java/Member.java")),
+];
+const VERIFIABLE_PRODUCER: &str = "org.apache.kafka.tools.VerifiableProducer";
+/// VerifiableProducer does not retry of itself; these are the settings of our other producers.
+const VERIFIABLE_SETTINGS: &str = "enable.idempotence=true
+retries=2147483647
+retry.backoff.ms=50
+reconnect.backoff.ms=20
+reconnect.backoff.max.ms=200
+delivery.timeout.ms=120000
+";
 /// What kafka-clients needs of the jars beside it; without a logging back end it is silent.
 const JARS: [&str; 5] = ["kafka-clients-", "slf4j-api-", "lz4-java-", "snappy-java-", "zstd-jni-"];
+/// Instance id of every static member: a group has one.
+pub(crate) const INSTANCE: &str = "only";
+const COMMITS_PER_PROCESS: u64 = 1_000_000;
 /// The JVM's own threads must not starve the daemon of two cores.
 const JAVA_FLAGS: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
@@ -28,6 +46,20 @@ pub(crate) struct Tools {
     script: PathBuf,
     librdkafka: PathBuf,
     class_path: String,
+    kafka_libs: PathBuf,
+    /// VerifiableProducer's settings.
+    properties: PathBuf,
+}
+
+/// What a reader does for a group before it reads.
+#[derive(Clone, Debug)]
+pub(crate) struct ForGroup {
+    /// Which.
+    pub(crate) group: String,
+    /// Of its members, where they are static.
+    pub(crate) instance: Option<String>,
+    /// Whether it joins, takes what is left and commits all; else it only looks.
+    pub(crate) closes: bool,
 }
 
 impl Tools {
@@ -36,10 +68,13 @@ impl Tools {
         let broken = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
         let directory = work.join("clients");
         fs::create_dir_all(&directory).map_err(|error| broken(&directory, error))?;
-        let script = directory.join("client.py");
-        fs::write(&script, PYTHON_SOURCE).map_err(|error| broken(&script, error))?;
-        let source = directory.join("Client.java");
-        fs::write(&source, JAVA_SOURCE).map_err(|error| broken(&source, error))?;
+        let properties = directory.join("verifiable.properties");
+        fs::write(&properties, VERIFIABLE_SETTINGS).map_err(|error| broken(&properties, error))?;
+        let sources = JAVA_SOURCES.map(|(name, _)| directory.join(name));
+        for (name, text) in SCRIPTS.into_iter().chain(JAVA_SOURCES) {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(|error| broken(&path, error))?;
+        }
 
         let listed = fs::read_dir(kafka_libs).map_err(|error| broken(kafka_libs, error))?;
         let is_needed = |path: &PathBuf| {
@@ -57,13 +92,19 @@ impl Tools {
         let compiled = Command::new("javac")
             .args(["--release", "17", "-cp", &class_path, "-d"])
             .arg(&directory)
-            .arg(&source)
+            .args(&sources)
             .status()
             .map_err(|error| format!("javac: {error}; install a JDK of version 17 or newer"))?;
         if !compiled.success() {
-            return Err(format!("javac could not compile {}", source.display()));
+            return Err(format!("javac could not compile what is in {}", directory.display()));
         }
-        let tools = Tools { script, librdkafka: librdkafka.to_owned(), class_path };
+        let tools = Tools {
+            script: directory.join("client.py"),
+            librdkafka: librdkafka.to_owned(),
+            class_path,
+            kafka_libs: kafka_libs.to_owned(),
+            properties,
+        };
         println!("librdkafka {}; {}", tools.librdkafka_version()?, named(&jars));
         Ok(tools)
     }
@@ -103,24 +144,72 @@ impl Tools {
         }
     }
 
-    /// Makes a topic and waits until it is there.
-    pub(crate) fn make_topic(
+    /// Starts the client that makes a topic and then looks at groups' offsets when told to.
+    pub(crate) fn watch(
         &self,
         at: SocketAddr,
-        topic: &str,
         partitions: u32,
+        groups: &[String],
+        speaker: Speaker,
+        recorder: &Arc<Recorder>,
         log: &Path,
-    ) -> Result<()> {
+    ) -> Result<Client> {
         let mut command = self.program(Library::Librdkafka);
-        command.arg("topic").args(common(at, topic, partitions));
-        let status = command.stdout(Stdio::null()).stderr(open_log(log)?).status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => {
-                Err(format!("{topic} could not be made: {status}; see {}", log.display()))
-            }
-            Err(error) => Err(format!("python3: {error}")),
+        command.arg("watch").args(common(at, &speaker.topic, partitions));
+        command.arg(format!("groups={}", groups.join(",")));
+        Client::start(command, "watching librdkafka", speaker, recorder, log)
+    }
+
+    /// Starts a member of a group.
+    pub(crate) fn consume(
+        &self,
+        at: SocketAddr,
+        partitions: u32,
+        plan: &Consuming,
+        speaker: Speaker,
+        recorder: &Arc<Recorder>,
+        log: &Path,
+    ) -> Result<Client> {
+        let mut command = self.program(plan.library);
+        command.arg("consume").args(common(at, &speaker.topic, partitions)).args([
+            format!("group={}", plan.group(&speaker.topic)),
+            format!("batch={}", plan.batch),
+            first_commit(speaker.process),
+        ]);
+        if plan.is_static {
+            command.arg(format!("instance={INSTANCE}"));
         }
+        Client::start(command, plan.library.name(), speaker, recorder, log)
+    }
+
+    /// Starts Kafka's VerifiableProducer.
+    pub(crate) fn verify(
+        &self,
+        at: SocketAddr,
+        plan: &Producing,
+        speaker: Speaker,
+        recorder: &Arc<Recorder>,
+        log: &Path,
+    ) -> Result<Client> {
+        let mut command = Command::new("java");
+        command.args(JAVA_FLAGS).arg("-cp").arg(self.kafka_libs.join("*"));
+        command.arg(VERIFIABLE_PRODUCER).args([
+            "--bootstrap-server".to_owned(),
+            at.to_string(),
+            "--topic".to_owned(),
+            speaker.topic.clone(),
+            "--max-messages".to_owned(),
+            plan.records.to_string(),
+            "--throughput".to_owned(),
+            plan.rate.to_string(),
+            "--acks".to_owned(),
+            speaker.acks.to_string(),
+            "--value-prefix".to_owned(),
+            (plan.first_value / VALUES_PER_PRODUCER).to_string(),
+            "--command-config".to_owned(),
+        ]);
+        command.arg(&self.properties);
+        Client::start(command, "VerifiableProducer", speaker, recorder, log)
     }
 
     /// Starts a producer.
@@ -144,27 +233,41 @@ impl Tools {
             format!("first={}", plan.first_value),
             format!("records={}", plan.records),
         ]);
-        Client::start(command, plan.library, speaker, recorder, log)
+        Client::start(command, plan.library.name(), speaker, recorder, log)
     }
 
-    /// Starts a reader of everything in a topic.
+    /// Starts a reader of everything in a topic, a member of `group` before.
     pub(crate) fn read(
         &self,
         library: Library,
         at: SocketAddr,
         partitions: u32,
+        group: &ForGroup,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
         log: &Path,
     ) -> Result<Client> {
         let mut command = self.program(library);
-        command.arg("read").args(common(at, &speaker.topic, partitions));
-        Client::start(command, library, speaker, recorder, log)
+        command.arg("read").args(common(at, &speaker.topic, partitions)).args([
+            format!("group={}", group.group),
+            format!("then={}", if group.closes { "close" } else { "look" }),
+            "batch=500".to_owned(),
+            first_commit(speaker.process),
+        ]);
+        if let Some(instance) = &group.instance {
+            command.arg(format!("instance={instance}"));
+        }
+        Client::start(command, library.name(), speaker, recorder, log)
     }
 }
 
 fn common(at: SocketAddr, topic: &str, partitions: u32) -> [String; 3] {
     [format!("bootstrap={at}"), format!("topic={topic}"), format!("partitions={partitions}")]
+}
+
+/// Values of commits are unique in a history, as processes are.
+fn first_commit(process: u32) -> String {
+    format!("values={}", u64::from(process) * COMMITS_PER_PROCESS)
 }
 
 fn named(jars: &[PathBuf]) -> String {
@@ -186,30 +289,63 @@ pub(crate) struct Client {
 impl Client {
     fn start(
         mut command: Command,
-        library: Library,
+        name: &'static str,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
         log: &Path,
     ) -> Result<Client> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(open_log(log)?);
-        let mut child = command.spawn().map_err(|error| format!("{}: {error}", library.name()))?;
+        let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
         let out = child.stdout.take();
         let process = speaker.process;
         let to = Arc::clone(recorder);
         let lines = std::thread::spawn(move || {
-            let lines = out.into_iter().flat_map(|out| BufReader::new(out).lines());
-            for line in lines.map_while(|line| line.ok()) {
-                to.line(&speaker, &line);
+            let mut out = out.map(BufReader::new);
+            let mut line = String::new();
+            while let Some(out) = &mut out
+                && out.read_line(&mut line).is_ok_and(|bytes| bytes > 0)
+            {
+                // A client that was killed may leave half a line, which says nothing.
+                if let Some(line) = line.strip_suffix('\n') {
+                    to.line(&speaker, line);
+                }
+                line.clear();
             }
+            to.ended(&speaker);
         });
         let recorder = Arc::clone(recorder);
-        Ok(Client { child, lines: Some(lines), process, name: library.name(), recorder })
+        Ok(Client { child, lines: Some(lines), process, name, recorder })
     }
 
     /// Lets a producer that is ready begin.
     pub(crate) fn go(&mut self) -> Result<()> {
         let input = self.child.stdin.take().ok_or("a client begins once")?;
         (&input).write_all(b"go\n").map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Says a word to it.
+    pub(crate) fn tell(&mut self, word: &str) -> Result<()> {
+        let input =
+            self.child.stdin.as_mut().ok_or("a client that was told to begin hears no more")?;
+        writeln!(input, "{word}").map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Has nothing more to say to it.
+    pub(crate) fn leave(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// SIGKILL; then waits until the last line of it is in the history.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        if self.has_ended() {
+            return Err(format!("the {} client ended before it was killed", self.name));
+        }
+        self.child.kill().map_err(|error| error.to_string())?;
+        self.child.wait().map_err(|error| error.to_string())?;
+        if let Some(lines) = self.lines.take() {
+            lines.join().map_err(|_| "a reader of lines panicked".to_owned())?;
+        }
+        Ok(())
     }
 
     /// Sends it a signal.

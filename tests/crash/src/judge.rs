@@ -9,16 +9,22 @@
 //! | lost | acknowledged, and some final read does not have it at the acknowledged offset |
 //! | doubled | further offsets that hold a value; a fault for idempotent producers |
 //! | out of order | acknowledged at or below the offset of one sent earlier to that partition |
+//! | lower | a committed offset shown below one acknowledged before the question, or none |
+//! | missed | acknowledged, and given to no member of a group |
 //!
-//! Invariant: both count the same acknowledgements, or the checker was told of no promise; a round whose producers fell short, or that was read by fewer than both readers, is
-//! no round that passed.
+//! Invariant: both count the same acknowledgements, or the checker was told of no promise; a round
+//! whose producers fell short, that was read by fewer than both readers, or whose groups hardly
+//! committed, looked or resumed, is no round that passed.
 
+mod groups;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_checker::{Event, Expectations, Kind, Op, Report, check};
+
+use groups::GroupCount;
 
 /// One producer's records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,6 +52,8 @@ impl Count {
 pub(crate) struct Verdict {
     /// By process of the producer.
     pub(crate) counts: BTreeMap<u32, Count>,
+    /// By name of the group.
+    pub(crate) groups: BTreeMap<String, GroupCount>,
     /// The checker's.
     pub(crate) report: Report,
     /// Processes that read to the end.
@@ -61,6 +69,9 @@ impl Verdict {
         if let Some((process, count)) = self.counts.iter().find(|(_, count)| !count.is_clean()) {
             return Some(format!("the checker is content, yet process {process}: {count:?}"));
         }
+        if let Some((group, count)) = self.groups.iter().find(|(_, count)| !count.is_clean()) {
+            return Some(format!("the checker is content, yet group {group}: {count:?}"));
+        }
         let acked: u64 = self.counts.values().map(|count| count.acked).sum();
         if acked != self.report.counts.acked {
             let seen = self.report.counts.acked;
@@ -72,13 +83,33 @@ impl Verdict {
         if self.readers.len() < readers_min {
             return Some(format!("{} of {readers_min} readers read", self.readers.len()));
         }
+        let commits: u64 = self.groups.values().map(|count| count.commits_acked).sum();
+        if commits != self.report.counts.commits_acked {
+            let seen = self.report.counts.commits_acked;
+            return Some(format!("{commits} commits were acknowledged, the checker saw {seen}"));
+        }
         None
+    }
+
+    /// Whether fewer groups than that were there, or one of them did too little to be judged.
+    pub(crate) fn fault_of_groups(&self, groups_min: usize) -> Option<String> {
+        if self.groups.len() < groups_min {
+            return Some(format!("{} of {groups_min} groups told anything", self.groups.len()));
+        }
+        let idle = self.groups.iter().find(|(_, count)| !count.has_evidence());
+        idle.map(|(group, count)| format!("group {group} did too little: {count:?}"))
+    }
+
+    /// Commits acknowledged to a group.
+    pub(crate) fn commits_of(&self, group: &str) -> u64 {
+        self.groups.get(group).map_or(0, |count| count.commits_acked)
     }
 }
 
-/// Judges.
+/// Judges. A process that gave a commit up was killed, or its daemon was.
 pub(crate) fn judge(history: &[Event]) -> Verdict {
-    let report = check(history, Expectations::default());
+    let expectations = Expectations { ended_commits_are_over: true, ..Expectations::default() };
+    let report = check(history, expectations);
     let mut producers = BTreeMap::new();
     // By producer and partition: in the order of sending, with the acknowledged offset.
     let mut sent: BTreeMap<(u32, &str), Vec<u64>> = BTreeMap::new();
@@ -131,5 +162,6 @@ pub(crate) fn judge(history: &[Event]) -> Verdict {
             highest = highest.max(*offset);
         }
     }
-    Verdict { counts, report, readers: reads.into_keys().collect() }
+    let groups = groups::count(history);
+    Verdict { counts, groups, report, readers: reads.into_keys().collect() }
 }

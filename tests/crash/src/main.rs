@@ -1,21 +1,34 @@
 //! `holdfast-crash`: is everything that was acknowledged still there after kill -9?
 //!
 //! ```text
-//! plan (seed) ─▶ holdfastd ◀── librdkafka producer ──┐ lines
-//!                  │ kill -9    Java producer ───────┴──▶ Recorder ─▶ history ─▶ checker
-//!                  ▼                                          ▲                    │
-//!               log files ──▶ autopsy ──▶ state of the log    │ lines              ▼
-//!                  │ restart    (by FORMAT.md, not our code)  │             one row per client
-//!                  ▼                                          │
-//!               holdfastd ──▶ both producers finish ──▶ two readers, from the log's start
+//! plan (seed) ─▶ holdfastd ◀── librdkafka producer, group ─┐ lines
+//!                  │ kill -9    Java producer, group ──────┴──▶ Recorder ─▶ history ─▶ checker
+//!                  ▼                                                ▲                    │
+//!               log files ──▶ autopsy ──▶ state of the log          │ lines              ▼
+//!                  │ restart    (by FORMAT.md, not our code)        │             one row per client
+//!                  ▼                                                │
+//!               holdfastd ──▶ watcher looks at the groups ──▶ producers and groups finish
+//!                              ──▶ two readers close the groups, and read from the log's start
 //! ```
 //!
-//! A round makes a topic, lets two stock clients produce to it, kills the daemon while records
-//! flow, looks at the log's files before anybody touches them, starts the daemon again on the
-//! same directory, waits until both producers have their acknowledgements, reads everything with
-//! both libraries and judges. [`ROUNDS_PER_CLUSTER`] rounds share a data directory, so that later
+//! A round makes a topic, lets two stock clients produce to it and a group of each library consume
+//! it, kills the daemon while records and commits flow, looks at the log's files before anybody
+//! touches them, starts the daemon again on the same directory, waits until both producers have
+//! their acknowledgements and both groups have taken everything, reads everything with both
+//! libraries and judges. [`ROUNDS_PER_CLUSTER`] rounds share a data directory, so that later
 //! kills hit a log that has been recovered before; then all topics of the directory are read and
 //! judged once more.
+//!
+//! Groups commit synchronously as they go. One group's member lives through the kill, the other's
+//! is killed with the daemon and has a successor (see `members`). Every committed offset that a
+//! client is shown goes into the history: to members when they start and end, to a watcher after the
+//! restart and before any member goes on, to a fresh member at the end, to a fresh client when the
+//! data directory is done with. No offset may be shown that is lower than one acknowledged before,
+//! or that nobody committed; members go on from where the group had committed; each group is given
+//! every acknowledged record.
+//!
+//! `--kills-in-a-row` strikes one topic again and again under idempotent producers, Kafka's
+//! VerifiableProducer among them, which live through all kills (see `in_a_row`).
 //!
 //! Kills aim at whatever the moment brings, at the change from one segment to the next, at quiet,
 //! and, a second time, at the restart (see `plan`).
@@ -28,7 +41,10 @@
 mod autopsy;
 mod clients;
 mod clock;
+mod cluster;
+mod in_a_row;
 mod judge;
+mod members;
 mod node;
 mod plan;
 mod recorder;
@@ -44,8 +60,8 @@ use clap::Parser;
 use holdfast_base::SplitMix64;
 
 use crate::clients::Tools;
+use crate::cluster::Cluster;
 use crate::plan::{Backends, Plan};
-use crate::round::Cluster;
 
 /// Rounds on one data directory.
 const ROUNDS_PER_CLUSTER: u32 = 5;
@@ -59,7 +75,11 @@ struct Arguments {
     /// How many kills.
     #[arg(long, default_value_t = 10)]
     rounds: u32,
-    /// Records to be acknowledged in each round, over both producers.
+    /// Instead of rounds: so many kills under one topic, whose producers and groups live through
+    /// all of them; then everything is read and judged.
+    #[arg(long, conflicts_with = "rounds", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    kills_in_a_row: Option<u32>,
+    /// Records to be acknowledged for each kill, over all producers.
     #[arg(long, default_value_t = 50_000)]
     records: u32,
     /// The holdfastd binary.
@@ -85,7 +105,7 @@ struct Arguments {
     wal_size: String,
     /// Tests the test: after each kill the last frames of the log are overwritten with zeros, as
     /// if they had been acknowledged without a flush. A round must fail if there were any in the
-    /// newest segment.
+    /// newest segment: records are lost, and commits.
     #[arg(long)]
     plant_lost_frames: bool,
     /// Leaves data and histories of rounds that passed, too.
@@ -117,6 +137,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     remove_older(&arguments.work);
     let tools = Tools::prepare(&arguments.work, &arguments.kafka_libs, &arguments.librdkafka)?;
     let mut rng = SplitMix64::new(seed);
+    if let Some(kills) = arguments.kills_in_a_row {
+        return in_a_row::run(arguments, &tools, kills, &mut rng);
+    }
     let mut cluster: Option<Cluster> = None;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
@@ -128,7 +151,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         let cluster = cluster.as_mut().expect("made in the first round");
         let plan = Plan::draw(round, arguments.records, &mut rng.split());
-        match cluster.round(&tools, &plan) {
+        match round::run(cluster, &tools, &plan) {
             Ok(outcome) => {
                 for row in &outcome.rows {
                     println!("{}", table::line(row));

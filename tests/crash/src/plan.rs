@@ -8,6 +8,10 @@
 //! | 1 | all | no | 1 |
 //! | 2 | all | yes | 5 |
 //!
+//! Beside the producers each library has a group that consumes the topic, with one member at a
+//! time: one dynamic member, which lives through the kill of the daemon, and one static member,
+//! which is killed with it and has a successor. The libraries take turns.
+//!
 //! Kafka's clients refuse idempotence with acks=1. One request in flight where a producer is not
 //! idempotent: then order holds for it as well, and is judged.
 
@@ -86,6 +90,24 @@ pub(crate) struct Producing {
     pub(crate) records: u32,
 }
 
+/// One group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Consuming {
+    /// Library of its members.
+    pub(crate) library: Library,
+    /// Whether members have an instance id, so that a successor takes over at once.
+    pub(crate) is_static: bool,
+    /// Most records taken at once: what a commit covers.
+    pub(crate) batch: u32,
+}
+
+impl Consuming {
+    /// Its group's name: a topic has one group per library.
+    pub(crate) fn group(&self, topic: &str) -> String {
+        format!("{topic}-{}", self.library.name())
+    }
+}
+
 /// What a kill aims at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WaitFor {
@@ -111,6 +133,8 @@ pub(crate) struct KillMoment {
     /// Then the daemon that is started again is killed, too, this long after its start: into
     /// recovery, if the log is long enough.
     pub(crate) again: Option<Duration>,
+    /// Which group's member is killed while the daemon is down, so that nothing of it is on its way.
+    pub(crate) member: Option<usize>,
 }
 
 /// A round.
@@ -122,14 +146,18 @@ pub(crate) struct Plan {
     pub(crate) partitions: u32,
     /// Its producers.
     pub(crate) producers: [Producing; 2],
+    /// Its groups.
+    pub(crate) consumers: [Consuming; 2],
     /// When it kills.
     pub(crate) kill: KillMoment,
 }
 
 /// Before it has so many acknowledgements a producer has hardly begun.
 pub(crate) const ACKED_EACH_MIN: u64 = 100;
+/// Before it has so many acknowledged commits a group has hardly begun.
+pub(crate) const COMMITS_EACH_MIN: u64 = 3;
 /// Values of different producers are this far apart.
-const VALUES_PER_PRODUCER: u64 = 10_000_000;
+pub(crate) const VALUES_PER_PRODUCER: u64 = 10_000_000;
 /// One round of three waits for the end of a segment, and one of six for quiet.
 const AIMS: [WaitFor; 6] = [
     WaitFor::Nothing,
@@ -176,8 +204,15 @@ impl Plan {
         let acked_min = earliest + rng.below(spread.max(1));
         let again = (round % ROUNDS_PER_SECOND_KILL == 3)
             .then(|| Duration::from_micros(2_000 + rng.below(150_000)));
-        let kill = KillMoment { acked_min, wait_for, delay, again };
-        Plan { round, partitions: 3 + rng.below(4) as u32, producers, kill }
+        let partitions = 3 + rng.below(4) as u32;
+        let member = turn as usize % 2;
+        let consumers = [0, 1].map(|place| Consuming {
+            library: [Library::Librdkafka, Library::Java][place],
+            is_static: place == member,
+            batch: [50, 500, 2_000][rng.below(3) as usize],
+        });
+        let kill = KillMoment { acked_min, wait_for, delay, again, member: Some(member) };
+        Plan { round, partitions, producers, consumers, kill }
     }
 
     /// Name of its topic.
@@ -211,6 +246,18 @@ mod tests {
             let records: u64 = plan.producers.iter().map(|one| u64::from(one.records)).sum();
             assert!(records >= 50_000 && plan.kill.acked_min <= records * 3 / 10);
         }
+    }
+
+    #[test]
+    fn a_member_that_is_killed_is_static_and_both_libraries_take_turns() {
+        let mut killed = Vec::new();
+        for round in 1..=4 {
+            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(9));
+            let place = plan.kill.member.expect("every round kills one");
+            assert!(plan.consumers[place].is_static && !plan.consumers[1 - place].is_static);
+            killed.push(plan.consumers[place].library.name());
+        }
+        assert_eq!(killed, ["librdkafka", "java", "librdkafka", "java"]);
     }
 
     #[test]

@@ -10,9 +10,17 @@
 //! | `record PARTITION OFFSET VALUE` | one record of it |
 //! | `done` | the client ended by itself; a final read's polls |
 //!
+//! Lines of groups' members are in [`groups`], those of VerifiableProducer in [`verifiable`].
+//!
 //! Lines of one client keep their order; lines of two clients are ordered by arrival, under one
 //! lock. An acknowledgement may arrive late, never early: nothing that was acknowledged is judged
-//! as if it had been before it was.
+//! as if it had been before it was. Invocations that arrived late are put right in [`causes`].
+
+mod causes;
+mod groups;
+#[cfg(test)]
+mod tests;
+mod verifiable;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +28,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use holdfast_checker::{Event, Kind, Op, Poll, Send};
 
 use crate::clock::monotonic_ns;
+use groups::Membership;
+use verifiable::Verifiable;
 
 /// Records in one poll of the history.
 const POLL_RECORDS_MAX: usize = 1_000;
@@ -38,6 +48,16 @@ pub(crate) struct Speaker {
     pub(crate) acks: i16,
     /// Whether it is an idempotent producer.
     pub(crate) idempotent: bool,
+    /// VerifiableProducer's first value, where it is one: it speaks JSON.
+    pub(crate) verifiable: Option<u64>,
+}
+
+impl Speaker {
+    /// One that sends nothing.
+    pub(crate) fn listener(process: u32, topic: &str) -> Speaker {
+        let topic = topic.to_owned();
+        Speaker { process, topic, acks: 0, idempotent: false, verifiable: None }
+    }
 }
 
 /// What a client has told so far.
@@ -53,12 +73,16 @@ pub(crate) struct Tally {
     pub(crate) ready: bool,
     /// Whether it ended by itself.
     pub(crate) done: bool,
+    /// Commits of a group acknowledged to it.
+    pub(crate) commits: u64,
+    /// Answers that showed it committed offsets.
+    pub(crate) looks: u64,
 }
 
 impl Tally {
     /// Handed over and without an answer.
     pub(crate) fn in_flight(&self) -> u64 {
-        self.invoked - self.acked - self.unknown
+        self.invoked.saturating_sub(self.acked + self.unknown)
     }
 }
 
@@ -75,6 +99,10 @@ struct Inner {
     events: Vec<Event>,
     tallies: BTreeMap<u32, Tally>,
     readings: BTreeMap<(u32, u32), Reading>,
+    members: BTreeMap<u32, Membership>,
+    verifiable: BTreeMap<u32, Verifiable>,
+    /// The last call of a process whose calls are numbered here.
+    calls: BTreeMap<u32, u64>,
     /// The first line that could not be understood.
     fault: Option<String>,
 }
@@ -96,6 +124,11 @@ impl Recorder {
         }
     }
 
+    /// The client has ended, well or not: what it left open stays unknown.
+    pub(crate) fn ended(&self, speaker: &Speaker) {
+        self.lock().membership_ended(speaker);
+    }
+
     /// What a client has told.
     pub(crate) fn tally(&self, process: u32) -> Tally {
         self.lock().tallies.get(&process).copied().unwrap_or_default()
@@ -112,7 +145,10 @@ impl Recorder {
     pub(crate) fn finish(self) -> Result<Vec<Event>, String> {
         let inner = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         match inner.fault {
-            None => Ok(inner.events),
+            None => {
+                let whole = verifiable::with_invocations(inner.events, &inner.verifiable);
+                Ok(causes::before_effects(whole))
+            }
             Some(fault) => Err(fault),
         }
     }
@@ -123,7 +159,20 @@ impl Inner {
         self.events.push(Event { process, call, kind, time_ns: monotonic_ns(), op });
     }
 
+    fn next_call(&mut self, process: u32) -> u64 {
+        let call = self.calls.entry(process).or_default();
+        *call += 1;
+        *call
+    }
+
+    fn tally(&mut self, process: u32) -> &mut Tally {
+        self.tallies.entry(process).or_default()
+    }
+
     fn take(&mut self, speaker: &Speaker, line: &str) -> Option<()> {
+        if let Some(first) = speaker.verifiable {
+            return self.take_json(speaker, first, line);
+        }
         let mut words = line.split(' ');
         let word = words.next()?;
         let mut number = || words.next()?.parse::<i64>().ok();
@@ -137,7 +186,7 @@ impl Inner {
                     idempotent: speaker.idempotent,
                     ..Send::default()
                 };
-                let tally = self.tallies.entry(speaker.process).or_default();
+                let tally = self.tally(speaker.process);
                 let kind = match word {
                     "invoke" => {
                         tally.invoked += 1;
@@ -172,12 +221,12 @@ impl Inner {
                 let value = if value == "damaged" { DAMAGED } else { value.parse().ok()? };
                 self.readings.get_mut(&(speaker.process, partition))?.records.push((offset, value));
             }
-            "ready" => self.tallies.entry(speaker.process).or_default().ready = true,
+            "ready" => self.tally(speaker.process).ready = true,
             "done" => {
                 self.end_reads(speaker);
-                self.tallies.entry(speaker.process).or_default().done = true;
+                self.tally(speaker.process).done = true;
             }
-            _ => return None,
+            _ => return self.take_of_member(speaker, word, words),
         }
         Some(())
     }
@@ -189,7 +238,6 @@ impl Inner {
             .filter(|(process, _)| *process == speaker.process)
             .copied()
             .collect();
-        let mut call = 0;
         for (process, partition) in keys {
             let Some(reading) = self.readings.remove(&(process, partition)) else { continue };
             let mut position = Some(reading.log_start);
@@ -204,7 +252,7 @@ impl Inner {
                     log_start: Some(reading.log_start),
                     ..Poll::default()
                 };
-                call += 1;
+                let call = self.next_call(process);
                 self.push(process, call, Kind::Ok, Op::Poll(poll));
             }
         }

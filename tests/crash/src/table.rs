@@ -19,6 +19,10 @@ pub(crate) struct Row {
     pub(crate) acked_before: u64,
     /// Records without an answer then.
     pub(crate) in_flight: u64,
+    /// Commits acknowledged to the group of its library when the daemon was killed.
+    pub(crate) commits_before: u64,
+    /// And at the end of the round.
+    pub(crate) commits: u64,
     /// Where the kill fell.
     pub(crate) state: String,
     /// Records of both producers whole on the device beyond those acknowledged.
@@ -31,15 +35,15 @@ pub(crate) struct Row {
     pub(crate) count: Count,
 }
 
-const HEAD: &str = "round client     acks idem backend  acked  acked  in     whole,  recov. \
-                    replayed         out of\n\
-                    \x20                                    before total  flight unacked ms     \
-                    entries  lost dup order  state of the log at the kill";
+const HEAD: &str = "round client     acks idem backend  acked  acked  in     commit commit whole,  \
+                    recov. replayed         out of\n\
+                    \x20                                    before total  flight before total  \
+                    unacked ms     entries  lost dup order  state of the log at the kill";
 
 /// As a line.
 pub(crate) fn line(row: &Row) -> String {
     format!(
-        "{:>5} {:<10} {:<4} {:<4} {:<8} {:>6} {:>6} {:>6} {:>7} {:>6.0} {:>8} {:>4} {:>3} {:>5}  {}",
+        "{:>5} {:<10} {:<4} {:<4} {:<8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>6.0} {:>8} {:>4} {:>3} {:>5}  {}",
         row.round,
         row.library,
         row.acks,
@@ -48,6 +52,8 @@ pub(crate) fn line(row: &Row) -> String {
         row.acked_before,
         row.count.acked,
         row.in_flight,
+        row.commits_before,
+        row.commits,
         row.whole_unacked,
         row.recovery_ms,
         row.replayed,
@@ -62,9 +68,10 @@ pub(crate) fn line(row: &Row) -> String {
 pub(crate) fn page(rows: &[Row]) -> String {
     let lines: Vec<String> = rows.iter().map(line).collect();
     format!(
-        "{HEAD}\n{}\nwhole, unacked: records of both producers that lay whole on the device and \
-         whose acknowledgement had not arrived;\ndup: further copies, allowed where idem is no; \
-         recov.: start of the process to its first connection; replayed: entries in the log",
+        "{HEAD}\n{}\ncommit: commits acknowledged to the group of that library; whole, unacked: \
+         records of both producers that lay whole on the device and whose acknowledgement had not \
+         arrived;\ndup: further copies, allowed where idem is no; recov.: start of the process to its \
+         first connection; replayed: entries in the log",
         lines.join("\n")
     )
 }

@@ -38,6 +38,7 @@ impl Checker {
                 }
             }
         }
+        self.judge_consumption();
         self.facts.judge_audit(&mut self.report);
         self.report
     }

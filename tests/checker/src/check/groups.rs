@@ -14,11 +14,13 @@
 //! A generation is *established* once a member has its assignment, for then it is in the log: one
 //! that was only joined may be made again, by another leader, after a failover, as in Kafka.
 //!
+//! What a group's members were given is judged in `consumed`.
+//!
 //! Caveat: a group without members and without offsets may be forgotten and begin anew, so
 //! generations are judged only once an offset was committed. Deleting offsets or groups is not told
 //! in histories yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::anomaly::Anomaly;
 use crate::event::{Commit, JoinGroup, Kind, OffsetFetch, SyncGroup};
@@ -32,7 +34,7 @@ pub(super) type Groups = BTreeMap<String, Group>;
 /// One group.
 #[derive(Default, Debug)]
 pub(super) struct Group {
-    partitions: BTreeMap<String, Register>,
+    pub(super) partitions: BTreeMap<String, Register>,
     /// Generations that are in the log for certain.
     established: Steps,
     /// By generation: line of the leader's call, and its plan.
@@ -40,6 +42,8 @@ pub(super) struct Group {
     /// By generation: which of the plans was handed out, and the line that shows it.
     handed_out: BTreeMap<i32, (u64, u64)>,
     has_offsets: bool,
+    /// By place of the partition: offsets that a member was given.
+    pub(super) consumed: BTreeMap<usize, BTreeSet<i64>>,
 }
 
 /// Member and its part.
@@ -47,22 +51,24 @@ type Plan = BTreeMap<String, String>;
 
 /// The committed offset of one partition.
 #[derive(Default, Debug)]
-struct Register {
-    commits: BTreeMap<u64, Sent>,
+pub(super) struct Register {
+    pub(super) commits: BTreeMap<u64, Sent>,
     /// `at` is the line on which the newest commit known so far was invoked.
-    applied: Steps,
+    pub(super) applied: Steps,
     /// `at` is the newest generation of commits known so far.
     generations: Steps,
 }
 
 /// One commit of a partition. Line 0 means "never".
 #[derive(Debug)]
-struct Sent {
-    offset: i64,
+pub(super) struct Sent {
+    pub(super) offset: i64,
     generation: i32,
     invoked_line: u64,
     known_line: u64,
-    failed_line: u64,
+    pub(super) failed_line: u64,
+    /// It ended without an answer, and that was the end of it.
+    over_line: u64,
 }
 
 impl Register {
@@ -77,9 +83,10 @@ impl Register {
     }
 
     /// A commit known before that line that came after this one.
-    fn overtaken(&self, sent: &Sent, line: u64) -> Option<Step> {
-        let known = i64::try_from(sent.known_line).unwrap_or(i64::MAX);
-        let later = self.applied.before(line).filter(|step| known > 0 && step.at > known);
+    pub(super) fn overtaken(&self, sent: &Sent, line: u64) -> Option<Step> {
+        let done = [sent.known_line, sent.over_line].into_iter().filter(|line| *line > 0).min();
+        let done = i64::try_from(done.unwrap_or(u64::MAX)).unwrap_or(i64::MAX);
+        let later = self.applied.before(line).filter(|step| step.at > done);
         let fenced = |step: &Step| step.at > i64::from(sent.generation) && sent.generation >= 0;
         later.or_else(|| self.generations.before(line).filter(fenced))
     }
@@ -96,6 +103,7 @@ impl Checker {
                 invoked_line: line,
                 known_line: 0,
                 failed_line: 0,
+                over_line: 0,
             };
             let register = group.partitions.entry(partition.clone()).or_default();
             register.commits.insert(commit.value, sent);
@@ -146,6 +154,14 @@ impl Checker {
                             offset: *offset,
                         };
                         self.report.add(anomaly, vec![invoked, sent.known_line, line]);
+                    }
+                }
+            }
+            Kind::Info if self.expectations.ended_commits_are_over => {
+                for (partition, _) in &commit.offsets {
+                    let register = group.partitions.get_mut(partition);
+                    if let Some(sent) = register.and_then(|r| r.commits.get_mut(&commit.value)) {
+                        sent.over_line = line;
                     }
                 }
             }

@@ -29,6 +29,10 @@ impl Checker {
             self.leader_named(line, place, node, epoch);
         }
 
+        if let Some(group) = &poll.group {
+            self.group_polled(line, invoked, place, group, poll);
+        }
+
         let reader = self.readers.entry((process, place)).or_default();
         let (had_line, had) = (reader.line, reader.next);
         let position = asked.or(poll.position);

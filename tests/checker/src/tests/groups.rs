@@ -156,3 +156,108 @@ fn parts_of_two_plans_in_one_generation_are_told() {
     story.call(Kind::Ok, sync("b", 2, &[("a", "3|0"), ("b", "3|1")], "3|1"));
     story.finds(&["two-assignments"]);
 }
+
+/// A group's poll; without a position it is the first after an assignment.
+fn group_poll(position: Option<i64>, records: &[(i64, u64)]) -> Poll {
+    let group = Some(G.to_owned());
+    Poll { mode: Mode::Subscribe, group, position, ..poll(records) }
+}
+
+/// Three records, the first two consumed and committed.
+fn half_consumed() -> Story {
+    let mut story = Story::default();
+    story.sent(1, &[1, 2, 3], 0).call(Kind::Ok, fetch(None));
+    story.poll(2, group_poll(None, &[(0, 1), (1, 2)])).call(Kind::Ok, commit(1, 10, 2));
+    story
+}
+
+#[test]
+fn a_group_that_goes_on_from_its_committed_offset_and_misses_nothing_is_clean_and_counted() {
+    let mut story = half_consumed();
+    story.poll(3, group_poll(None, &[(2, 3)])).final_read(0, &[(0, 1), (1, 2), (2, 3)]);
+    story.finds(&[]);
+    let counts = story.check().counts;
+    assert_eq!((counts.consumed, counts.resumed), (3, 2));
+}
+
+#[test]
+fn a_group_that_goes_on_before_or_behind_its_committed_offset_is_told() {
+    for records in [&[(1, 2), (2, 3)][..], &[(0, 1), (1, 2), (2, 3)]] {
+        let mut story = half_consumed();
+        story.poll(3, group_poll(None, records)).final_read(0, &[(0, 1), (1, 2), (2, 3)]);
+        story.finds(&["resumed-elsewhere"]);
+    }
+    let mut story = half_consumed();
+    story.sent(1, &[4], 3).poll(3, group_poll(None, &[(3, 4)]));
+    story.final_read(0, &[(0, 1), (1, 2), (2, 3), (3, 4)]);
+    story.finds(&["not-consumed", "resumed-elsewhere"]);
+}
+
+#[test]
+fn a_group_may_go_on_from_a_commit_whose_end_nobody_knows_but_not_from_one_that_failed() {
+    for (kind, found) in
+        [(Kind::Info, &[][..]), (Kind::Fail, &["not-consumed", "resumed-elsewhere"])]
+    {
+        let mut story = half_consumed();
+        story.sent(1, &[4], 3).call(kind, commit(1, 11, 3));
+        story.poll(3, group_poll(None, &[(3, 4)]));
+        story.final_read(0, &[(0, 1), (1, 2), (2, 3), (3, 4)]);
+        if kind == Kind::Info {
+            story.poll(4, group_poll(Some(2), &[(2, 3)]));
+        }
+        story.finds(found);
+    }
+}
+
+#[test]
+fn a_member_that_goes_on_behind_its_last_record_needs_no_commit_and_may_not_skip() {
+    let mut story = half_consumed();
+    story.poll(2, group_poll(Some(2), &[(2, 3)])).final_read(0, &[(0, 1), (1, 2), (2, 3)]);
+    story.finds(&[]);
+    let mut story = half_consumed();
+    story.sent(1, &[4], 3).poll(2, group_poll(Some(2), &[(3, 4)]));
+    story.final_read(0, &[(0, 1), (1, 2), (2, 3), (3, 4)]);
+    story.finds(&["not-consumed", "poll-skip"]);
+}
+
+#[test]
+fn an_acknowledged_record_no_member_was_given_is_told_also_in_a_partition_never_read() {
+    let mut story = half_consumed();
+    story.final_read(0, &[(0, 1), (1, 2), (2, 3)]);
+    story.finds(&["not-consumed"]);
+    let mut story = half_consumed();
+    story.poll(3, group_poll(None, &[(2, 3)])).final_read(0, &[(0, 1), (1, 2), (2, 3)]);
+    let elsewhere = "t-1".to_owned();
+    let call = story.invoke(1, Send { partition: elsewhere.clone(), ..send(&[9]) });
+    let answer = Send { partition: elsewhere.clone(), offset: Some(0), ..Send::default() };
+    story.line(1, call, Kind::Ok, Op::Send(answer));
+    story.poll(
+        51,
+        Poll {
+            partition: elsewhere.clone(),
+            is_final: true,
+            high_watermark: Some(1),
+            ..poll(&[(0, 9)])
+        },
+    );
+    story.finds(&[]);
+    let asks =
+        OffsetFetch { group: G.to_owned(), partitions: vec![elsewhere], offsets: Vec::new() };
+    story.call(Kind::Ok, Op::FetchOffsets(asks));
+    story.finds(&["not-consumed"]);
+}
+
+#[test]
+fn a_commit_that_ended_without_an_answer_comes_after_no_later_one_where_that_is_its_end() {
+    let mut story = Story::default();
+    story.call(Kind::Info, commit(-1, 10, 5)).call(Kind::Ok, commit(-1, 11, 6));
+    story.call(Kind::Ok, fetch(Some((5, 10))));
+    story.finds(&[]);
+    let strict = Expectations { ended_commits_are_over: true, ..Expectations::default() };
+    let report = check(&story.events, strict);
+    assert_eq!(report.count("lost-commit"), 1, "{report}");
+    let mut open = Story::default();
+    open.line(1, 1, Kind::Invoke, commit(-1, 10, 5)).call(Kind::Ok, commit(-1, 11, 6));
+    open.call(Kind::Ok, fetch(Some((5, 10))));
+    assert!(check(&open.events, strict).is_clean());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_checker::{Event, Kind, Op, Poll, Send};
+use holdfast_checker::{Commit, Committed, Event, Kind, Mode, OffsetFetch, Op, Poll, Send};
 
 use super::{Verdict, judge};
 
@@ -178,4 +178,166 @@ fn too_few_records_or_readers_are_no_round_that_passed() {
     let unread: Vec<Event> =
         clean().into_iter().filter(|event| !matches!(event.op, Op::Poll(_))).collect();
     assert!(found(&judge(&unread)));
+}
+
+const GROUP: &str = "g";
+const MEMBERS: [u32; 2] = [100, 101];
+const WATCHER: u32 = 90;
+const COMMITTED: i64 = 90;
+
+/// What a group did with `t-0` of [`clean`], which has 100 records: its first member takes 60 and
+/// commits as it goes, the second goes on from 54, the last commit acknowledged is of 90.
+fn with_group() -> Vec<Event> {
+    let mut history = clean();
+    let records: Vec<(i64, u64)> = history
+        .iter()
+        .find_map(|event| match &event.op {
+            Op::Poll(poll) if poll.partition == "t-0" => Some(poll.records.clone()),
+            _ => None,
+        })
+        .unwrap();
+    let mut value = 0;
+    for (member, from, end) in [(MEMBERS[0], 0, 60), (MEMBERS[1], 54, 100)] {
+        if from > 0 {
+            look(&mut history, WATCHER, Some((from, value)));
+            look(&mut history, member, Some((from, value)));
+        }
+        let mut position = None;
+        for start in (from..end).step_by(6) {
+            let next = (start + 6).min(end);
+            let poll = Poll {
+                partition: "t-0".to_owned(),
+                mode: Mode::Subscribe,
+                group: Some(GROUP.to_owned()),
+                position,
+                records: records[start as usize..next as usize].to_vec(),
+                ..Poll::default()
+            };
+            history.push(event(member, next as u64, Kind::Ok, Op::Poll(poll)));
+            position = Some(next);
+            if start > 0 && start <= COMMITTED && start != from {
+                value += 1;
+                let commit = Commit {
+                    group: GROUP.to_owned(),
+                    member: "m".to_owned(),
+                    generation: -1,
+                    value,
+                    offsets: vec![("t-0".to_owned(), start)],
+                };
+                for kind in [Kind::Invoke, Kind::Ok] {
+                    let call = 1_000 + value;
+                    history.push(event(member, call, kind, Op::Commit(commit.clone())));
+                }
+            }
+        }
+    }
+    look(&mut history, READERS[0], Some((COMMITTED, value)));
+    history
+}
+
+fn look(history: &mut Vec<Event>, process: u32, shown: Option<(i64, u64)>) {
+    let call = 100_000 + history.len() as u64;
+    let partition = "t-0".to_owned();
+    let asked = OffsetFetch {
+        group: GROUP.to_owned(),
+        partitions: vec![partition.clone()],
+        offsets: Vec::new(),
+    };
+    let row = |(offset, value)| Committed { partition: partition.clone(), offset, value };
+    let answer = OffsetFetch { offsets: shown.into_iter().map(row).collect(), ..asked.clone() };
+    history.push(event(process, call, Kind::Invoke, Op::FetchOffsets(asked)));
+    history.push(event(process, call, Kind::Ok, Op::FetchOffsets(answer)));
+}
+
+/// As if the group had subscribed to `t-0` alone: what it did not take elsewhere is not its own.
+fn of_t0(history: Vec<Event>) -> Vec<Event> {
+    let is_there = |event: &Event| match &event.op {
+        Op::Send(send) => send.partition == "t-0",
+        Op::Poll(poll) => poll.partition == "t-0",
+        _ => true,
+    };
+    history.into_iter().filter(is_there).collect()
+}
+
+fn faults(history: &[Event]) -> Option<String> {
+    let verdict = judge(history);
+    verdict.fault(RECORDS / 3, READERS.len()).or_else(|| verdict.fault_of_groups(1))
+}
+
+#[test]
+fn a_group_that_committed_went_on_and_took_everything_passes_and_is_counted() {
+    let history = of_t0(with_group());
+    assert_eq!(faults(&history), None);
+    let count = &judge(&history).groups[GROUP];
+    assert_eq!((count.commits_acked, count.looks, count.resumed), (15, 3, 2));
+    assert_eq!((count.lower, count.missed), (0, 0));
+}
+
+#[test]
+fn a_commit_that_the_log_forgot_is_found_by_both_counts() {
+    // Acknowledged, and gone: an earlier one is shown, or none, as if the last frames were lost.
+    for shown in [Some((84, 14)), None] {
+        let mut history = of_t0(with_group());
+        look(&mut history, READERS[1], shown);
+        let verdict = judge(&history);
+        assert_eq!(verdict.report.count("lost-commit"), 1, "{shown:?}");
+        assert_eq!(verdict.groups[GROUP].lower, 1, "{shown:?}");
+        assert!(faults(&history).is_some());
+    }
+}
+
+#[test]
+fn a_commit_nobody_made_and_one_that_was_given_up_before_a_later_one_are_found() {
+    let mut history = of_t0(with_group());
+    look(&mut history, READERS[1], Some((95, 99)));
+    assert_eq!(judge(&history).report.count("invented-commit"), 1);
+
+    let mut history = of_t0(with_group());
+    let given_up = history
+        .iter()
+        .position(|event| {
+            event.kind == Kind::Ok && matches!(&event.op, Op::Commit(one) if one.value == 14)
+        })
+        .unwrap();
+    history[given_up].kind = Kind::Info;
+    assert_eq!(faults(&history), None);
+    look(&mut history, READERS[1], Some((84, 14)));
+    assert_eq!(judge(&history).report.count("lost-commit"), 1);
+}
+
+#[test]
+fn a_successor_that_goes_on_behind_what_was_committed_is_found() {
+    let mut history = of_t0(with_group());
+    for event in &mut history {
+        if let Op::Poll(poll) = &mut event.op
+            && event.process == MEMBERS[1]
+            && poll.position.is_none()
+        {
+            poll.records.remove(0);
+        }
+    }
+    let verdict = judge(&history);
+    assert_eq!(verdict.report.count("resumed-elsewhere"), 1);
+}
+
+#[test]
+fn a_record_that_no_member_was_given_is_found_by_both_counts() {
+    let mut history = of_t0(with_group());
+    for event in &mut history {
+        if let (Op::Poll(poll), true) = (&mut event.op, MEMBERS.contains(&event.process)) {
+            poll.records.retain(|(offset, _)| *offset != 99);
+        }
+    }
+    let verdict = judge(&history);
+    assert_eq!((verdict.report.count("not-consumed"), verdict.groups[GROUP].missed), (1, 1));
+}
+
+#[test]
+fn a_group_that_did_nothing_is_no_group_that_was_judged() {
+    let verdict = judge(&clean());
+    assert_eq!(verdict.fault(RECORDS, READERS.len()), None);
+    assert!(verdict.fault_of_groups(1).is_some());
+    let mut history = of_t0(with_group());
+    history.retain(|event| event.process != WATCHER);
+    assert!(judge(&history).fault_of_groups(1).is_some());
 }
