@@ -236,7 +236,7 @@ pub fn render(options: &Options, comparison: &Comparison) -> String {
     device(&mut page, comparison);
     page.push_str("## Figures\n\n");
     table(&mut page, comparison, &rows::LOAD);
-    crowds(&mut page, comparison);
+    crowds(&mut page, options.quick, comparison);
     verdicts(&mut page, "Floors", floors(comparison));
     verdicts(&mut page, "Goals", goals(comparison));
     page.push_str(
@@ -263,7 +263,7 @@ fn device(page: &mut String, comparison: &Comparison) {
     page.push('\n');
 }
 
-fn crowds(page: &mut String, comparison: &Comparison) {
+fn crowds(page: &mut String, quick: bool, comparison: &Comparison) {
     let _ = write!(
         page,
         "## Crowds\n\n\
@@ -289,6 +289,14 @@ fn crowds(page: &mut String, comparison: &Comparison) {
         crowd::INITIAL_REBALANCE_DELAY_MS,
         crowd::consumers::PRODUCES_OPEN_MAX,
     );
+    if quick {
+        let crowd::Size { groups, members, consumers, partitions, .. } = crowd::Size::QUICK;
+        let _ = write!(
+            page,
+            "**This quick run had {groups} groups × {members} members, {consumers} consumers and \
+             {partitions} partitions, whatever the rows say.**\n\n",
+        );
+    }
     table(page, comparison, &rows::CROWDS);
 }
 

@@ -57,11 +57,8 @@ fn what_was_not_measured_or_is_nothing_has_no_ratio() {
     );
 }
 
-#[test]
-fn every_row_shows_another_figure_and_every_table_row_has_every_column() {
-    let names: Vec<_> = rows::LOAD.iter().chain(&rows::CROWDS).map(|(name, ..)| *name).collect();
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-    let options = Options {
+fn options(quick: bool) -> Options {
+    Options {
         kafka_libs: None,
         kafka_version: "4".into(),
         holdfastd: None,
@@ -71,11 +68,26 @@ fn every_row_shows_another_figure_and_every_table_row_has_every_column() {
         part: Part::All,
         work: PathBuf::from("/tmp"),
         runs: 1,
-        quick: false,
+        quick,
         out: None,
         commit: "c".into(),
         date: "d".into(),
-    };
+    }
+}
+
+#[test]
+fn a_quick_run_says_how_little_it_measured() {
+    let comparison = comparison(&[(HOLDFAST, &[])]);
+    let note = format!("{} partitions, whatever", crowd::Size::QUICK.partitions);
+    assert!(render(&options(true), &comparison).contains(&note));
+    assert!(!render(&options(false), &comparison).contains(&note));
+}
+
+#[test]
+fn every_row_shows_another_figure_and_every_table_row_has_every_column() {
+    let names: Vec<_> = rows::LOAD.iter().chain(&rows::CROWDS).map(|(name, ..)| *name).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    let options = options(false);
     let comparison = comparison(&[("kafka", &[]), (HOLDFAST, &[]), (COMPARED, &[])]);
     let page = render(&options, &comparison);
     assert!(page.contains("commit 1234") && !page.contains("/somewhere"), "names, not paths");
