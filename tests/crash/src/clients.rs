@@ -51,6 +51,19 @@ pub(crate) struct Tools {
     properties: PathBuf,
 }
 
+/// Where clients are and what they write and read.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// The daemon.
+    pub(crate) at: SocketAddr,
+    /// The topic.
+    pub(crate) topic: String,
+    /// Of the topic.
+    pub(crate) partitions: u32,
+    /// What the clients write beside their lines.
+    pub(crate) log: PathBuf,
+}
+
 /// What a reader does for a group before it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct ForGroup {
@@ -147,31 +160,27 @@ impl Tools {
     /// Starts the client that makes a topic and then looks at groups' offsets when told to.
     pub(crate) fn watch(
         &self,
-        at: SocketAddr,
-        partitions: u32,
+        ground: &Ground,
         groups: &[String],
         speaker: Speaker,
         recorder: &Arc<Recorder>,
-        log: &Path,
     ) -> Result<Client> {
         let mut command = self.program(Library::Librdkafka);
-        command.arg("watch").args(common(at, &speaker.topic, partitions));
+        command.arg("watch").args(common(ground));
         command.arg(format!("groups={}", groups.join(",")));
-        Client::start(command, "watching librdkafka", speaker, recorder, log)
+        Client::start(command, "watching librdkafka", speaker, recorder, &ground.log)
     }
 
     /// Starts a member of a group.
     pub(crate) fn consume(
         &self,
-        at: SocketAddr,
-        partitions: u32,
+        ground: &Ground,
         plan: &Consuming,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
-        log: &Path,
     ) -> Result<Client> {
         let mut command = self.program(plan.library);
-        command.arg("consume").args(common(at, &speaker.topic, partitions)).args([
+        command.arg("consume").args(common(ground)).args([
             format!("group={}", plan.group(&speaker.topic)),
             format!("batch={}", plan.batch),
             first_commit(speaker.process),
@@ -179,25 +188,24 @@ impl Tools {
         if plan.is_static {
             command.arg(format!("instance={INSTANCE}"));
         }
-        Client::start(command, plan.library.name(), speaker, recorder, log)
+        Client::start(command, plan.library.name(), speaker, recorder, &ground.log)
     }
 
     /// Starts Kafka's VerifiableProducer.
     pub(crate) fn verify(
         &self,
-        at: SocketAddr,
+        ground: &Ground,
         plan: &Producing,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
-        log: &Path,
     ) -> Result<Client> {
         let mut command = Command::new("java");
         command.args(JAVA_FLAGS).arg("-cp").arg(self.kafka_libs.join("*"));
         command.arg(VERIFIABLE_PRODUCER).args([
             "--bootstrap-server".to_owned(),
-            at.to_string(),
+            ground.at.to_string(),
             "--topic".to_owned(),
-            speaker.topic.clone(),
+            ground.topic.clone(),
             "--max-messages".to_owned(),
             plan.records.to_string(),
             "--throughput".to_owned(),
@@ -209,21 +217,19 @@ impl Tools {
             "--command-config".to_owned(),
         ]);
         command.arg(&self.properties);
-        Client::start(command, "VerifiableProducer", speaker, recorder, log)
+        Client::start(command, "VerifiableProducer", speaker, recorder, &ground.log)
     }
 
     /// Starts a producer.
     pub(crate) fn produce(
         &self,
-        at: SocketAddr,
-        partitions: u32,
+        ground: &Ground,
         plan: &Producing,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
-        log: &Path,
     ) -> Result<Client> {
         let mut command = self.program(plan.library);
-        command.arg("produce").args(common(at, &speaker.topic, partitions)).args([
+        command.arg("produce").args(common(ground)).args([
             format!("acks={}", plan.acks),
             format!("idempotent={}", plan.idempotent),
             format!("linger_ms={}", plan.linger_ms),
@@ -233,22 +239,20 @@ impl Tools {
             format!("first={}", plan.first_value),
             format!("records={}", plan.records),
         ]);
-        Client::start(command, plan.library.name(), speaker, recorder, log)
+        Client::start(command, plan.library.name(), speaker, recorder, &ground.log)
     }
 
     /// Starts a reader of everything in a topic, a member of `group` before.
     pub(crate) fn read(
         &self,
+        ground: &Ground,
         library: Library,
-        at: SocketAddr,
-        partitions: u32,
         group: &ForGroup,
         speaker: Speaker,
         recorder: &Arc<Recorder>,
-        log: &Path,
     ) -> Result<Client> {
         let mut command = self.program(library);
-        command.arg("read").args(common(at, &speaker.topic, partitions)).args([
+        command.arg("read").args(common(ground)).args([
             format!("group={}", group.group),
             format!("then={}", if group.closes { "close" } else { "look" }),
             "batch=500".to_owned(),
@@ -257,11 +261,12 @@ impl Tools {
         if let Some(instance) = &group.instance {
             command.arg(format!("instance={instance}"));
         }
-        Client::start(command, library.name(), speaker, recorder, log)
+        Client::start(command, library.name(), speaker, recorder, &ground.log)
     }
 }
 
-fn common(at: SocketAddr, topic: &str, partitions: u32) -> [String; 3] {
+fn common(ground: &Ground) -> [String; 3] {
+    let Ground { at, topic, partitions, .. } = ground;
     [format!("bootstrap={at}"), format!("topic={topic}"), format!("partitions={partitions}")]
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use holdfast_checker::{Event, HistoryWriter};
 
 use crate::autopsy::{self, Autopsy};
-use crate::clients::{Client, ForGroup, Tools};
+use crate::clients::{Client, ForGroup, Ground, Tools};
 use crate::clock::{monotonic_ns, nap};
 use crate::judge::judge;
-use crate::members::{Ground, Members};
+use crate::members::Members;
 use crate::node::{Node, Settings, free_address};
 use crate::plan::{KillMoment, Library, WaitFor};
 use crate::recorder::{Recorder, Speaker, Tally};
@@ -221,8 +221,7 @@ impl Cluster {
     ) -> Result<()> {
         for ((library, group), process) in READERS.into_iter().zip(groups).zip(first_process..) {
             let speaker = Speaker::listener(process, &ground.topic);
-            let Ground { at, partitions, log, .. } = ground;
-            let reader = tools.read(library, *at, *partitions, group, speaker, recorder, log)?;
+            let reader = tools.read(ground, library, group, speaker, recorder)?;
             reader.finish(monotonic_ns() + READ_WAIT_NS)?;
         }
         Ok(())

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use holdfast_base::Rng;
 
-use crate::clients::{Client, Tools};
+use crate::clients::{Client, Ground, Tools};
 use crate::clock::monotonic_ns;
 use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS, write_history};
 use crate::judge::{Verdict, judge};
-use crate::members::{Ground, Members};
+use crate::members::Members;
 use crate::plan::{
     ACKED_EACH_MIN, COMMITS_EACH_MIN, Consuming, KillMoment, Library, Producing,
     VALUES_PER_PRODUCER, WaitFor,
@@ -194,11 +194,9 @@ fn start_producers(
             verifiable: (place == VERIFIABLE).then_some(plan.first_value),
         };
         producers.push(if place == VERIFIABLE {
-            tools.verify(ground.at, plan, speaker, recorder, &ground.log)?
+            tools.verify(ground, plan, speaker, recorder)?
         } else {
-            let partitions = ground.partitions;
-            let mut producer =
-                tools.produce(ground.at, partitions, plan, speaker, recorder, &ground.log)?;
+            let mut producer = tools.produce(ground, plan, speaker, recorder)?;
             producer.go()?;
             producer
         });

@@ -10,13 +10,11 @@
 //! Nobody commits between the start of the daemon and the watcher's look: a commit that was lost
 //! would be hidden by the next one.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
-use crate::clients::{Client, ForGroup, INSTANCE, Tools};
+use crate::clients::{Client, ForGroup, Ground, INSTANCE, Tools};
 use crate::clock::{monotonic_ns, nap};
 use crate::plan::Consuming;
 use crate::recorder::{Recorder, Speaker};
@@ -25,19 +23,6 @@ const WATCHER: u32 = 90;
 const FIRST_MEMBER: u32 = 100;
 /// The topic is made, members have joined, or the watcher has looked, within this.
 const WAIT_NS: u64 = 60_000_000_000;
-
-/// Where members are and what they read.
-#[derive(Clone, Debug)]
-pub(crate) struct Ground {
-    /// The daemon.
-    pub(crate) at: SocketAddr,
-    /// The topic.
-    pub(crate) topic: String,
-    /// Of the topic.
-    pub(crate) partitions: u32,
-    /// What the clients write beside their lines.
-    pub(crate) log: PathBuf,
-}
 
 /// Members of all groups, and the watcher.
 #[derive(Debug)]
@@ -63,8 +48,7 @@ impl Members {
     ) -> Result<Members> {
         let groups = plans.map(|plan| plan.group(&ground.topic));
         let speaker = Speaker::listener(WATCHER, &ground.topic);
-        let Ground { at, partitions, log, .. } = &ground;
-        let mut watcher = tools.watch(*at, *partitions, &groups, speaker, recorder, log)?;
+        let mut watcher = tools.watch(&ground, &groups, speaker, recorder)?;
         wait("topic made", &mut watcher, || recorder.tally(WATCHER).ready)?;
         let mut members = Members {
             ground,
@@ -85,9 +69,7 @@ impl Members {
         let process = self.next_process;
         self.next_process += 1;
         let speaker = Speaker::listener(process, &self.ground.topic);
-        let Ground { at, partitions, log, .. } = &self.ground;
-        let plan = &self.plans[group];
-        let member = tools.consume(*at, *partitions, plan, speaker, recorder, log)?;
+        let member = tools.consume(&self.ground, &self.plans[group], speaker, recorder)?;
         self.running[group] = Some(member);
         self.processes[group].push(process);
         Ok(())

@@ -1,14 +1,13 @@
 //! One kill: produce and consume, kill, look, restart, finish, read, judge.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::Result;
-use crate::clients::{Client, Tools};
+use crate::clients::{Client, Ground, Tools};
 use crate::clock::monotonic_ns;
 use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS, write_history};
 use crate::judge::judge;
-use crate::members::{Ground, Members};
+use crate::members::Members;
 use crate::plan::{ACKED_EACH_MIN, COMMITS_EACH_MIN, Plan, Producing};
 use crate::recorder::{Recorder, Speaker};
 use crate::table::Row;
@@ -112,8 +111,7 @@ fn start_producers(
             idempotent: producer.idempotent,
             verifiable: None,
         };
-        let log: &Path = &ground.log;
-        tools.produce(ground.at, ground.partitions, producer, speaker, recorder, log)
+        tools.produce(ground, producer, speaker, recorder)
     };
     plan.producers.iter().enumerate().map(start).collect()
 }
