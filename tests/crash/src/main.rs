@@ -128,10 +128,16 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<bool> {
     let seed =
         arguments.seed.unwrap_or_else(|| clock::monotonic_ns() ^ u64::from(std::process::id()));
-    println!(
-        "seed {seed}; {} rounds, {} acknowledged records each, {} rounds on a data directory",
-        arguments.rounds, arguments.records, ROUNDS_PER_CLUSTER
-    );
+    match arguments.kills_in_a_row {
+        Some(kills) => println!(
+            "seed {seed}; {kills} kills in a row, {} acknowledged records for each",
+            arguments.records
+        ),
+        None => println!(
+            "seed {seed}; {} rounds, {} acknowledged records each, {} rounds on a data directory",
+            arguments.rounds, arguments.records, ROUNDS_PER_CLUSTER
+        ),
+    }
     fs::create_dir_all(&arguments.work)
         .map_err(|error| format!("{}: {error}", arguments.work.display()))?;
     remove_older(&arguments.work);
