@@ -58,6 +58,8 @@ enum Command {
     Package(package::Options),
     /// Fetches Kafka's jars if missing and prints their directory.
     KafkaLibs,
+    /// Fetches and builds what `conformance clients` runs and prints the variables that name it.
+    ClientPrograms,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => passed_on::run("holdfast-crash", &options),
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
         Command::Package(options) => package::run(&options),
+        Command::ClientPrograms => clients::print(),
         Command::KafkaLibs => tools::kafka_libs().map(|libs| println!("{}", libs.display())),
     };
     match result {

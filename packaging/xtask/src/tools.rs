@@ -17,7 +17,7 @@ const CARGO_DENY: &str = "0.20.2";
 const CONFLUENT_KAFKA: &str = "2.16.1";
 /// Clients written in Python, with the codecs and all else they call for; confluent-kafka stands
 /// apart.
-const PYTHON_CLIENTS: [&str; 9] = [
+pub(crate) const PYTHON_CLIENTS: [&str; 9] = [
     "kafka-python==3.0.12",
     "aiokafka==0.14.0",
     "python-snappy==0.7.3",

@@ -3,6 +3,7 @@
 //! ```text
 //! programs   which programs there are          cell      one program plays one scenario
 //! findings   known failures, from a page       matrix    the judgement, printed and written
+//! results    the last run of each program
 //! ```
 //!
 //! Every program has a node to itself, because scenarios kill it; programs run beside each other,
@@ -14,6 +15,7 @@ mod cell;
 mod findings;
 mod matrix;
 mod programs;
+mod results;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -22,14 +24,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use holdfast_bench::broker::Kind;
 
 use crate::node::{self, Place};
 use crate::{Outcome, Result};
 use cell::{Cell, Node, Task, Verdict};
 use programs::{PROGRAMS, Program};
+use results::Row;
 
 /// The scenarios of the contract, in the order of the matrix.
-const SCENARIOS: [&str; 6] = ["codecs", "seek", "group", "admin", "idempotent", "tools"];
+const SCENARIOS: [&str; 8] =
+    ["codecs", "seek", "group", "admin", "idempotent", "tools", "compatibility", "suite"];
 
 /// How much a run does.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,7 @@ const SHORT: Size = Size { records: 2_000, kills: 1, limit: Duration::from_secs(
 const FULL: Size = Size { records: 100_000, kills: 5, limit: Duration::from_secs(900) };
 
 #[derive(Args, Debug, Clone)]
+#[group(skip)]
 pub(crate) struct Options {
     #[command(flatten)]
     node: node::Options,
@@ -61,7 +67,8 @@ pub(crate) struct Options {
     /// Another number of records.
     #[arg(long)]
     records: Option<usize>,
-    /// Writes the matrix to this file, as Markdown.
+    /// Writes the matrix to this file, as Markdown; rows of programs that are not played now stay,
+    /// from the file beside it that ends in .json.
     #[arg(long)]
     matrix: Option<PathBuf>,
     /// Programs that run beside each other.
@@ -73,11 +80,16 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    if options.matrix.is_some() && !options.scenario.is_empty() {
+        return Err("a row of the matrix is a run of all scenarios of a program: leave out \
+                    --scenario, or --matrix"
+            .into());
+    }
     let mut programs = chosen(PROGRAMS.iter(), |program| program.name, &options.program)?;
     let scenarios = chosen(SCENARIOS.into_iter(), |name| *name, &options.scenario)?;
     programs.retain(|program| {
-        let left_out = program.only_full() && !options.full && options.program.is_empty();
-        !left_out && scenarios.iter().any(|scenario| program.plays(scenario))
+        let left_out = program.only_full && !options.full && options.program.is_empty();
+        !left_out && scenarios.iter().any(|scenario| program.scenarios.contains(scenario))
     });
     let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
     let listed = findings::read(&options.clients.join("FINDINGS.md"), &names, &SCENARIOS)?;
@@ -90,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
             scope.spawn(|| {
                 while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut scenarios = scenarios.clone();
-                    scenarios.retain(|scenario| program.plays(scenario));
+                    scenarios.retain(|scenario| program.scenarios.contains(scenario));
                     let cells = play(options, program, &scenarios, size);
                     done.lock().unwrap_or_else(PoisonError::into_inner).extend(cells);
                 }
@@ -100,19 +112,29 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     let mut cells = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     let place = |cell: &Cell| PROGRAMS.iter().position(|program| program.name == cell.program);
     cells.sort_by_key(place);
-    let judged = matrix::judge(cells, listed, options.node.kafka_libs.is_some());
-    print!("{}", judged.text());
-    if let Some(file) = &options.matrix {
-        let about = matrix::About {
-            node: version(options),
-            date: date(),
-            records: size.records,
-            kills: size.kills,
-        };
-        std::fs::write(file, judged.page(&about))
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+    if let Some(page) = &options.matrix {
+        let rows = rows(&cells, &programs, options, size);
+        let rows = results::keep(&page.with_extension("json"), rows)?;
+        std::fs::write(page, matrix::page(&rows, &listed))
+            .map_err(|error| format!("{}: {error}", page.display()))?;
     }
-    judged.outcome()
+    let judgement = matrix::judge(cells, &listed, options.node.kafka_libs.is_some());
+    print!("{}", judgement.text());
+    judgement.outcome()
+}
+
+/// A row for each program that was played.
+fn rows(cells: &[Cell], programs: &[&'static Program], options: &Options, size: Size) -> Vec<Row> {
+    let (node, date) = (version(options), date());
+    let row = |program: &&'static Program| Row {
+        program: program.name,
+        node: node.clone(),
+        date: date.clone(),
+        records: size.records,
+        kills: size.kills,
+        cells: cells.iter().filter(|cell| cell.program == program.name).cloned().collect(),
+    };
+    programs.iter().map(row).collect()
 }
 
 /// Those of the names in `wanted`; all when none is named.
@@ -140,7 +162,11 @@ fn play(
     size: Size,
 ) -> Vec<Cell> {
     let directory = options.node.work.join(program.name);
-    let place = options.node.kind(&[]).and_then(|kind| Place::fresh(kind, directory.join("node")));
+    let with = |kind: Kind| {
+        program.settings.iter().fold(kind, |kind, (setting, value)| kind.with(setting, value))
+    };
+    let place =
+        options.node.kind(&[]).and_then(|kind| Place::fresh(with(kind), directory.join("node")));
     let mut node = match place.and_then(Node::start) {
         Ok(node) => node,
         Err(why) => {

@@ -33,11 +33,11 @@ impl Options {
     /// The broker asked for, with more arguments for holdfastd.
     pub(crate) fn kind(&self, more: &[&str]) -> Result<Kind> {
         if let Some(libs) = &self.kafka_libs {
-            return Ok(Kind::Kafka { libs: libs.clone(), flush: false });
+            return Ok(Kind::Kafka { libs: libs.clone(), flush: false, settings: Vec::new() });
         }
         let given = self.holdfastd_arguments.split_whitespace();
         let arguments = given.chain(more.iter().copied()).map(String::from).collect();
-        Ok(Kind::Holdfast { binary: self.binary()?.clone(), arguments })
+        Ok(Kind::Holdfast { column: "holdfast", binary: self.binary()?.clone(), arguments })
     }
 }
 

@@ -166,7 +166,11 @@ impl Check {
     /// A node's directory with a life behind it.
     fn lived_in(&self, name: &str) -> Result<(broker::Running, PathBuf)> {
         let directory = self.directory(name)?;
-        let kind = Kind::Holdfast { binary: self.binary.clone(), arguments: Vec::new() };
+        let kind = Kind::Holdfast {
+            column: "holdfast",
+            binary: self.binary.clone(),
+            arguments: Vec::new(),
+        };
         let port = broker::free_port().map_err(|error| error.to_string())?;
         let running = broker::start(&kind, &directory, port).map_err(|error| error.to_string())?;
         Ok((running, directory.join("data")))

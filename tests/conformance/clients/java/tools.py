@@ -1,6 +1,7 @@
 """Kafka's own command line tools of one release, by their main classes, with exact arguments.
 
     tools.py --class-path CLASSES:LIBS/* --release 4.3.1 --bootstrap … --scenario tools …
+    tools.py … --scenario compatibility …      Kafka's own ClientCompatibilityTest of that release
 
 All run in one JVM (Tools.java): starting one for each would take longer than what they do. Output is
 compared by value; of the tools' own wording only what scripts of operators read is asserted. What a
@@ -117,7 +118,7 @@ class Jvm:
         return output
 
 
-def play(options):
+def tools(options):
     jvm = Jvm(options)
     topic = f"{options.prefix}-lines"
     cluster(jvm)
@@ -129,7 +130,6 @@ def play(options):
     records(jvm, topic)
     performance(jvm, f"{options.prefix}-perf")
     verifiable(jvm, f"{options.prefix}-verify", options.records)
-    compatibility(jvm, f"{options.prefix}-compatibility")
     jvm.run("topics", "--delete", "--topic", topic)
     check("list after delete", False, eventually_gone(jvm, topic))
 
@@ -142,14 +142,17 @@ def eventually_gone(jvm, topic):
     return True
 
 
+def usable(jvm):
+    """The calls that this release and the node both know."""
+    told = jvm.run("api-versions")
+    return set(re.findall(r"^\t(\w+)\(\d+\): .*\[usable: \d+\]", told, re.M))
+
+
 def cluster(jvm):
     told = jvm.run("cluster", "cluster-id", *jvm.bootstrap, bootstrap=False)
     matches("cluster id", r"Cluster ID: [\w-]{22}\b", told)
-    told = jvm.run("api-versions")
-    usable = re.findall(r"^\t(\w+)\((\d+)\): .*\[usable: (\d+)\]", told, re.M)
-    jvm.usable = {name: int(version) for name, _, version in usable}
     needed = {"Produce", "Fetch", "ListOffsets", "Metadata", "ApiVersions", "InitProducerId"}
-    check("calls that are usable", set(), needed - set(jvm.usable))
+    check("calls that are usable", set(), needed - usable(jvm))
     if jvm.release >= (3, 3):
         told = jvm.run("quorum", "describe", "--status")
         matches("leader of the quorum", r"^LeaderId:\s+\d+$", told)
@@ -371,21 +374,40 @@ def verifiable(jvm, topic, count):
     check("committed", count, sum(committed.values()))
 
 
-def compatibility(jvm, topic):
+def compatibility(options):
+    """Kafka's own test of a client against another release's broker: it is told what to expect."""
+    jvm = Jvm(options)
+    topic = f"{options.prefix}-topic"
     jvm.run("topics", "--create", "--topic", topic, "--partitions", 1)
-    acls = "DescribeAcls" in jvm.usable
-    # The name of the topic that it creates, of its own choice.
-    jvm.run("topics", "--delete", "--topic", "newtopic", "--if-exists")
-    told = jvm.run(
-        "compatibility", "--topic", topic,
-        "--offsets-for-times-supported", "true", "--cluster-id-supported", "true",
-        "--expect-record-too-large-exception", "false", "--num-cluster-nodes", 1,
-        "--create-topics-supported", "true", "--describe-acls-supported", str(acls).lower(),
-        "--describe-configs-supported", "true",
-        *(["--idempotent-producer-supported", "true"] if jvm.release >= (3, 0) else []))
-    check("ClientCompatibilityTest", False, "Exception" in told)
+    acls = "DescribeAcls" in usable(jvm)
+    expect = {
+        "offsets-for-times-supported": True, "cluster-id-supported": True,
+        "expect-record-too-large-exception": False, "num-cluster-nodes": 1,
+        "create-topics-supported": True, "describe-acls-supported": acls,
+        "describe-configs-supported": True,
+    }
+    if jvm.release >= (3, 0):
+        expect["idempotent-producer-supported"] = True
+    told = compatible(jvm, topic, expect, 0)
+    check("ClientCompatibilityTest", ["SUCCESS."], re.findall(r"^SUCCESS\.$", told, re.M))
+    # That it can fail at all.
+    told = compatible(jvm, topic, {**expect, "cluster-id-supported": False}, 1)
+    says("ClientCompatibilityTest, told of a cluster without an id", "FAILED", told)
     if not acls:
         tell(lacks="DescribeAcls (the node does not offer it)")
+
+
+def compatible(jvm, topic, expect, status):
+    # The name of the topic that it creates, of its own choice.
+    jvm.run("topics", "--delete", "--topic", "newtopic", "--if-exists")
+    for _ in range(5):
+        if "newtopic" not in jvm.run("topics", "--list").split():
+            break
+    options = [word for name, value in expect.items() for word in (f"--{name}", str(value).lower())]
+    return jvm.run("compatibility", "--topic", topic, *options, status=status)
+
+
+SCENARIOS = {"tools": tools, "compatibility": compatibility}
 
 
 def main():
@@ -396,9 +418,9 @@ def main():
     parser.add_argument("--kills", type=int, default=1)
     options = parser.parse_args()
     tell(client=f"Kafka's tools {options.release}")
-    if options.scenario != "tools":
-        sys.exit(f"no scenario {options.scenario}; there is tools")
-    play(options)
+    if options.scenario not in SCENARIOS:
+        sys.exit(f"no scenario {options.scenario}; there are {', '.join(SCENARIOS)}")
+    SCENARIOS[options.scenario](options)
     tell(passed=True)
 
 

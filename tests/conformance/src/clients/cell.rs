@@ -4,6 +4,7 @@
 //! program                                    runner
 //!    ── {"client": "librdkafka 2.16.1"} ──▶   kept for the matrix
 //!    ── {"check": …} ───────────────────▶    counted
+//!    ── {"part": …} ────────────────────▶    judged by its name
 //!    ── {"need": "kill9"} ──────────────▶    kill -9, start again
 //!    ◀───────────────────────────── done
 //!    ── {"passed": true} ───────────────▶    and status 0: passed
@@ -47,8 +48,16 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
+/// A part of a scenario that may fail alone: a test of a library's own suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) name: String,
+    /// Why, if it failed.
+    pub(super) failed: Option<String>,
+}
+
 /// One field of the matrix.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cell {
     pub(super) program: &'static str,
     pub(super) scenario: &'static str,
@@ -56,6 +65,7 @@ pub(super) struct Cell {
     pub(super) client: Option<String>,
     /// Parts of the scenario that the library has no call for.
     pub(super) lacks: Vec<String>,
+    pub(super) parts: Vec<Part>,
     pub(super) seconds: f64,
     pub(super) verdict: Verdict,
 }
@@ -67,9 +77,15 @@ impl Cell {
             scenario,
             client: None,
             lacks: Vec::new(),
+            parts: Vec::new(),
             seconds: 0.0,
             verdict,
         }
+    }
+
+    /// The parts that failed, each with why.
+    pub(super) fn failed_parts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|part| Some((part.name.as_str(), part.failed.as_deref()?)))
     }
 }
 
@@ -77,6 +93,16 @@ impl fmt::Display for Cell {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:<18} {:<11} {:>6.1} s  ", self.program, self.scenario, self.seconds)?;
         match &self.verdict {
+            Verdict::Passed(_) if !self.parts.is_empty() => {
+                let failed = self.failed_parts().count();
+                write!(
+                    out,
+                    "played, {} of {} parts passed",
+                    self.parts.len() - failed,
+                    self.parts.len()
+                )?;
+                self.failed_parts().try_for_each(|(name, why)| write!(out, "\n  {name}: {why}"))
+            }
             Verdict::Passed(checks) => write!(out, "passed, {checks} checks"),
             Verdict::Unsupported(why) => write!(out, "unsupported: {why}"),
             Verdict::Failed(why) => write!(out, "FAILED: {why}"),
@@ -141,6 +167,7 @@ pub(super) struct Task<'a> {
 struct Told {
     client: Option<String>,
     lacks: Vec<String>,
+    parts: Vec<Part>,
     checks: usize,
     unsupported: Option<String>,
     passed: bool,
@@ -153,7 +180,8 @@ impl Task<'_> {
         let verdict = self.play(node, &mut told).unwrap_or_else(Verdict::Failed);
         let seconds = clock.seconds();
         let (program, scenario) = (self.program.name, self.scenario);
-        Cell { program, scenario, client: told.client, lacks: told.lacks, seconds, verdict }
+        let Told { client, lacks, parts, .. } = told;
+        Cell { program, scenario, client, lacks, parts, seconds, verdict }
     }
 
     fn play(&self, node: &mut Node, told: &mut Told) -> Result<Verdict> {
@@ -271,6 +299,12 @@ fn hear(line: &str, node: &mut Node, told: &mut Told, input: &mut ChildStdin) ->
             return Err(format!("a check that does not hold: {line}"));
         }
         told.checks += 1;
+    } else if let Some(name) = value["part"].as_str() {
+        if told.parts.iter().any(|part| part.name == name) {
+            return Err(format!("a part told twice: {line}"));
+        }
+        let failed = value["failed"].as_str().map(str::to_owned);
+        told.parts.push(Part { name: name.to_owned(), failed });
     } else if let Some(why) = value["unsupported"].as_str() {
         told.unsupported = Some(why.to_owned());
     } else if value["passed"] == Value::Bool(true) {

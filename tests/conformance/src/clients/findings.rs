@@ -4,6 +4,9 @@
 //! | client | scenario | cause | outside Holdfast? |
 //! ```
 //!
+//! The scenario may be followed by a part of it, a test of a library's own suite: then the row is
+//! that part's alone.
+//!
 //! The list may only shrink: a listed cell that passes fails the run, and so does a row whose client
 //! or scenario does not exist. What does not look like such a row is text for the reader.
 
@@ -16,6 +19,8 @@ use crate::Result;
 pub(super) struct Finding {
     pub(super) client: String,
     pub(super) scenario: String,
+    /// The part of the scenario, if the row is of that alone.
+    pub(super) part: Option<String>,
     pub(super) cause: String,
     /// Is the cause in the client, or in the contract's reach beyond it, so not ours to mend?
     pub(super) outside: bool,
@@ -38,6 +43,10 @@ fn parse(text: &str, clients: &[&str], scenarios: &[&str]) -> Result<Vec<Finding
         if client == "client" || client.starts_with("---") {
             continue;
         }
+        let (scenario, part) = match scenario.split_once(' ') {
+            Some((scenario, part)) => (scenario, Some(part.trim().to_owned())),
+            None => (scenario, None),
+        };
         if !clients.contains(&client) || !scenarios.contains(&scenario) {
             return Err(format!("no such client and scenario: {line}"));
         }
@@ -49,11 +58,14 @@ fn parse(text: &str, clients: &[&str], scenarios: &[&str]) -> Result<Vec<Finding
         if cause.is_empty() {
             return Err(format!("no cause: {line}"));
         }
-        if findings.iter().any(|other| other.client == client && other.scenario == scenario) {
+        let same = |other: &Finding| {
+            other.client == client && other.scenario == scenario && other.part == part
+        };
+        if findings.iter().any(same) {
             return Err(format!("listed twice: {line}"));
         }
         let [client, scenario, cause] = [client, scenario, cause].map(str::to_owned);
-        findings.push(Finding { client, scenario, cause, outside });
+        findings.push(Finding { client, scenario, part, cause, outside });
     }
     Ok(findings)
 }
@@ -72,6 +84,17 @@ mod tests {
         let rows = parsed("| kcat | admin | it has no such call | yes |").unwrap();
         assert_eq!(rows.len(), 1);
         assert!(rows[0].outside && rows[0].cause == "it has no such call");
+        assert_eq!(rows[0].part, None);
+    }
+
+    #[test]
+    fn a_row_may_be_of_one_part_of_a_scenario() {
+        let rows = parsed(
+            "| kcat | admin test_a[1] | why | yes |\n| kcat | admin test_b | why | no |\n\
+             | kcat | admin | why | no |",
+        );
+        let parts: Vec<_> = rows.unwrap().into_iter().map(|row| row.part).collect();
+        assert_eq!(parts, [Some("test_a[1]".to_owned()), Some("test_b".to_owned()), None]);
     }
 
     #[test]
@@ -83,6 +106,8 @@ mod tests {
             "| kcat | admin | why | perhaps |",
             "| kcat | admin | why |",
             "| kcat | admin | why | yes |\n| kcat | admin | why | no |",
+            "| kcat | admin a | why | yes |\n| kcat | admin a | why | no |",
+            "| kcat | admins a | why | yes |",
         ] {
             assert!(parsed(row).is_err(), "{row}");
         }

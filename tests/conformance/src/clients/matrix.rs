@@ -1,6 +1,6 @@
 //! The judgement over all cells, as text and as a page.
 //!
-//! | the cell | listed in FINDINGS.md | not listed |
+//! | the cell, or a part of it | listed in FINDINGS.md | not listed |
 //! | --- | --- | --- |
 //! | passed | fails the run: take the row away | good |
 //! | unsupported | shown with its cause | fails the run |
@@ -10,154 +10,150 @@
 
 use std::fmt::Write as _;
 
-use super::SCENARIOS;
 use super::cell::{Cell, Verdict};
 use super::findings::Finding;
+use super::programs::{PROGRAMS, Program};
+use super::results::Row;
 use crate::{Outcome, Result};
 
-/// What the page says of the run.
-pub(super) struct About {
-    pub(super) node: String,
-    pub(super) date: String,
-    pub(super) records: usize,
-    pub(super) kills: usize,
+/// A cell beside the rows of FINDINGS.md that tell of it.
+struct Judged {
+    cell: Cell,
+    finding: Option<Finding>,
+    /// Rows of parts of it.
+    parts: Vec<Finding>,
 }
 
-pub(super) struct Judged {
-    cells: Vec<(Cell, Option<Finding>)>,
-    /// Why the run fails.
+/// Cells, and why they fail the run.
+pub(super) struct Judgement {
+    cells: Vec<Judged>,
     faults: Vec<String>,
 }
 
-pub(super) fn judge(cells: Vec<Cell>, findings: Vec<Finding>, kafka: bool) -> Judged {
-    let listed = |cell: &Cell| {
+pub(super) fn judge(cells: Vec<Cell>, findings: &[Finding], kafka: bool) -> Judgement {
+    let beside = |cell: Cell| {
         let same = |row: &&Finding| row.client == cell.program && row.scenario == cell.scenario;
-        findings.iter().find(same).cloned()
+        let (parts, whole): (Vec<_>, Vec<_>) =
+            findings.iter().filter(same).cloned().partition(|row| row.part.is_some());
+        Judged { cell, finding: whole.into_iter().next(), parts }
     };
-    let cells: Vec<_> = cells.into_iter().map(|cell| (listed(&cell), cell)).collect();
-    let fault = |(finding, cell): &(Option<Finding>, Cell)| match (&cell.verdict, finding) {
-        (Verdict::Passed(_), Some(_)) if !kafka => Some(format!(
-            "{} {}: passes, and FINDINGS.md lists it: the list may only shrink, take the row away",
-            cell.program, cell.scenario
-        )),
-        (Verdict::Unsupported(why), None) => Some(format!(
-            "{} {}: unsupported and not listed in FINDINGS.md: {why}",
-            cell.program, cell.scenario
-        )),
-        (Verdict::Failed(why), None) => Some(format!("{} {}: {why}", cell.program, cell.scenario)),
-        _ => None,
-    };
-    let faults = cells.iter().filter_map(fault).collect();
-    Judged { cells: cells.into_iter().map(|(finding, cell)| (cell, finding)).collect(), faults }
-}
-
-fn word(cell: &Cell, finding: Option<&Finding>) -> &'static str {
-    match (&cell.verdict, finding) {
-        (Verdict::Passed(_), _) => "passed",
-        (Verdict::Unsupported(_), _) => "unsupported",
-        (Verdict::Failed(_), Some(_)) => "known failure",
-        (Verdict::Failed(_), None) => "FAILED",
-    }
+    let cells: Vec<Judged> = cells.into_iter().map(beside).collect();
+    let faults = cells.iter().flat_map(|judged| judged.faults(kafka)).collect();
+    Judgement { cells, faults }
 }
 
 impl Judged {
-    /// One row per program: name, the library's own account of itself, a word per scenario.
-    fn rows(&self) -> Vec<(&str, &str, Vec<String>)> {
-        let mut rows: Vec<(&str, &str, Vec<String>)> = Vec::new();
-        for (cell, _) in &self.cells {
-            if rows.iter().all(|(name, ..)| *name != cell.program) {
-                rows.push((cell.program, "", vec![String::new(); SCENARIOS.len()]));
+    fn faults(&self, kafka: bool) -> Vec<String> {
+        let Cell { program, scenario, verdict, parts, .. } = &self.cell;
+        let shrink = "FINDINGS.md lists it: the list may only shrink, take the row away";
+        let mut faults = Vec::new();
+        match (verdict, &self.finding) {
+            (Verdict::Passed(_), Some(_)) if !kafka => {
+                faults.push(format!("{program} {scenario}: passes, and {shrink}"));
             }
+            (Verdict::Unsupported(why), None) => faults.push(format!(
+                "{program} {scenario}: unsupported and not listed in FINDINGS.md: {why}"
+            )),
+            (Verdict::Failed(why), None) => faults.push(format!("{program} {scenario}: {why}")),
+            _ => {}
         }
-        for (cell, finding) in &self.cells {
-            let column = SCENARIOS.iter().position(|name| *name == cell.scenario);
-            for (name, client, words) in &mut rows {
-                if *name == cell.program {
-                    *client = cell.client.as_deref().unwrap_or(client);
-                    if let Some(at) = column {
-                        words[at] = word(cell, finding.as_ref()).to_owned();
-                    }
+        for (name, why) in self.cell.failed_parts().filter(|(name, _)| self.row_of(name).is_none())
+        {
+            faults.push(format!("{program} {scenario} {name}: {why}"));
+        }
+        let played = matches!(verdict, Verdict::Passed(_));
+        for name in self.parts.iter().filter_map(|row| row.part.as_deref()) {
+            match parts.iter().find(|part| part.name == name) {
+                Some(part) if part.failed.is_none() && !kafka => {
+                    faults.push(format!("{program} {scenario} {name}: passes, and {shrink}"));
                 }
+                None if played => faults.push(format!(
+                    "{program} {scenario} {name}: not played, and FINDINGS.md lists it"
+                )),
+                _ => {}
             }
         }
-        rows
+        faults
     }
 
-    /// For a terminal.
-    pub(super) fn text(&self) -> String {
-        let mut text = format!("\n{:<18}", "client");
-        for scenario in SCENARIOS {
-            let _ = write!(text, " {scenario:<13}");
-        }
-        for (name, _, words) in self.rows() {
-            let _ = write!(text, "\n{name:<18}");
-            for word in words {
-                let _ = write!(text, " {:<13}", if word.is_empty() { "–" } else { &word });
-            }
-        }
-        text.push('\n');
-        for (cell, finding) in &self.cells {
-            if let Some(finding) = finding {
-                let place = if finding.outside { "outside Holdfast" } else { "in Holdfast" };
-                let _ = writeln!(
-                    text,
-                    "listed: {} {}, {place}: {}",
-                    cell.program, cell.scenario, finding.cause
-                );
-            }
-        }
-        text
+    fn row_of(&self, part: &str) -> Option<&Finding> {
+        self.parts.iter().find(|row| row.part.as_deref() == Some(part))
     }
 
-    /// For readers.
-    pub(super) fn page(&self, about: &About) -> String {
-        let mut text = format!(
-            "# Stock clients against Holdfast\n\nWritten by `cargo xtask conformance clients [--full] --matrix \
-             tests/conformance/MATRIX.md`; do not edit.\n\n{}, {}: {} records per scenario and codec, {} kill -9 \
-             under the idempotent producer. What each scenario asserts: `clients/README.md`.\n\n| client |",
-            about.node, about.date, about.records, about.kills
-        );
-        for scenario in SCENARIOS {
-            let _ = write!(text, " {scenario} |");
-        }
-        text.push_str("\n| --- |");
-        text.push_str(&" --- |".repeat(SCENARIOS.len()));
-        for (name, client, words) in self.rows() {
-            let _ = write!(text, "\n| {} |", if client.is_empty() { name } else { client });
-            for word in words {
-                let _ = write!(text, " {} |", if word.is_empty() { "–" } else { &word });
+    fn word(&self) -> String {
+        let failed = self.cell.failed_parts().count();
+        match (&self.cell.verdict, &self.finding) {
+            (Verdict::Unsupported(_), _) => "unsupported".into(),
+            (Verdict::Failed(_), Some(_)) => "known failure".into(),
+            (Verdict::Failed(_), None) => "FAILED".into(),
+            (Verdict::Passed(_), _) if failed == 0 => "passed".into(),
+            (Verdict::Passed(_), _) => {
+                let all = self.cell.parts.len();
+                let known = self.cell.failed_parts().all(|(name, _)| self.row_of(name).is_some());
+                format!(
+                    "{}{} of {all}",
+                    if known { "passed " } else { "FAILED, passed " },
+                    all - failed
+                )
             }
         }
-        text.push('\n');
-        let told: Vec<_> = self
-            .cells
-            .iter()
-            .filter(|(cell, _)| !matches!(cell.verdict, Verdict::Passed(_)))
-            .collect();
-        if !told.is_empty() {
-            text.push_str("\n## What did not pass\n\n");
-        }
-        for (cell, finding) in told {
-            let why = match (&cell.verdict, finding) {
-                (_, Some(finding)) => &finding.cause,
-                (Verdict::Unsupported(why) | Verdict::Failed(why), None) => why,
-                (Verdict::Passed(_), None) => continue,
-            };
+    }
+
+    /// What did not pass: its name, where the cause lies, the cause.
+    fn told(&self) -> Vec<String> {
+        let Cell { program, scenario, verdict, .. } = &self.cell;
+        let line = |what: &str, finding: Option<&Finding>, why: &str| {
             let place = match finding {
                 Some(finding) if finding.outside => " (outside Holdfast)",
                 Some(_) => " (in Holdfast)",
                 None => "",
             };
-            let _ = writeln!(text, "- {}, {}{place}: {why}", cell.program, cell.scenario);
+            format!("{program}, {what}{place}: {}", finding.map_or(why, |row| &row.cause))
+        };
+        let mut lines = Vec::new();
+        if let Verdict::Unsupported(why) | Verdict::Failed(why) = verdict {
+            lines.push(line(scenario, self.finding.as_ref(), why));
         }
-        let lacking: Vec<_> =
-            self.cells.iter().filter(|(cell, _)| !cell.lacks.is_empty()).collect();
-        if !lacking.is_empty() {
-            text.push_str("\n## What a library has no call for\n\n");
+        for (name, why) in self.cell.failed_parts() {
+            lines.push(line(&format!("{scenario} {name}"), self.row_of(name), why));
         }
-        for (cell, _) in lacking {
-            let _ =
-                writeln!(text, "- {}, {}: {}", cell.program, cell.scenario, cell.lacks.join(", "));
+        lines
+    }
+}
+
+impl Judgement {
+    /// One row per program: a word for each of its scenarios.
+    fn words(&self, program: &Program) -> Vec<String> {
+        let of = |scenario: &&str| {
+            let same = |judged: &&Judged| {
+                (judged.cell.program, judged.cell.scenario) == (program.name, *scenario)
+            };
+            self.cells.iter().find(same).map_or_else(|| "–".into(), Judged::word)
+        };
+        program.scenarios.iter().map(of).collect()
+    }
+
+    /// For a terminal.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for (scenarios, programs) in tables() {
+            let played = |program: &&&Program| {
+                self.cells.iter().any(|judged| judged.cell.program == program.name)
+            };
+            let programs: Vec<_> = programs.iter().filter(played).collect();
+            if programs.is_empty() {
+                continue;
+            }
+            let _ = write!(text, "\n{:<20}", "client");
+            scenarios.iter().for_each(|scenario| _ = write!(text, " {scenario:<13}"));
+            for program in programs {
+                let _ = write!(text, "\n{:<20}", program.name);
+                self.words(program).iter().for_each(|word| _ = write!(text, " {word:<13}"));
+            }
+            text.push('\n');
+        }
+        for line in self.cells.iter().flat_map(Judged::told) {
+            let _ = writeln!(text, "{line}");
         }
         text
     }
@@ -171,22 +167,88 @@ impl Judged {
     }
 }
 
+/// The programs that play the same scenarios, as one table each.
+fn tables() -> Vec<(&'static [&'static str], Vec<&'static Program>)> {
+    let mut tables: Vec<(&[&str], Vec<&Program>)> = Vec::new();
+    for program in PROGRAMS {
+        match tables.iter_mut().find(|(scenarios, _)| *scenarios == program.scenarios) {
+            Some((_, programs)) => programs.push(program),
+            None => tables.push((program.scenarios, vec![program])),
+        }
+    }
+    tables
+}
+
+/// For readers: the last whole run of each program.
+pub(super) fn page(rows: &[Row], findings: &[Finding]) -> String {
+    let cells = rows.iter().flat_map(|row| row.cells.iter().cloned()).collect();
+    let judgement = judge(cells, findings, false);
+    let mut text = String::from(
+        "# Stock clients against Holdfast\n\nWritten by `cargo xtask conformance clients [--full] --matrix \
+         tests/conformance/MATRIX.md` from MATRIX.json beside it, which keeps the last whole run of each \
+         program; do not edit. What each scenario asserts: `clients/README.md`.\n",
+    );
+    for (scenarios, programs) in tables() {
+        let _ = write!(text, "\n| client |");
+        scenarios.iter().for_each(|scenario| _ = write!(text, " {scenario} |"));
+        let _ = write!(text, " run |\n| --- |{}", " --- |".repeat(scenarios.len() + 1));
+        for program in programs {
+            let row = rows.iter().find(|row| row.program == program.name);
+            let client =
+                row.and_then(|row| row.cells.iter().find_map(|cell| cell.client.as_deref()));
+            let _ = write!(text, "\n| {} |", client.unwrap_or(program.name));
+            judgement.words(program).iter().for_each(|word| _ = write!(text, " {word} |"));
+            let _ = write!(text, " {} |", row.map_or_else(|| "not run".into(), Row::told));
+        }
+        text.push('\n');
+    }
+    let mut section = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            let _ = write!(text, "\n## {title}\n\n");
+            lines.iter().for_each(|line| _ = writeln!(text, "- {line}"));
+        }
+    };
+    section("What did not pass", judgement.cells.iter().flat_map(Judged::told).collect());
+    let lacking = judgement.cells.iter().map(|judged| &judged.cell);
+    let lacking = lacking.filter(|cell| !cell.lacks.is_empty());
+    section(
+        "What a library has no call for",
+        lacking
+            .map(|cell| format!("{}, {}: {}", cell.program, cell.scenario, cell.lacks.join(", ")))
+            .collect(),
+    );
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::cell::Part;
     use super::*;
 
-    fn judged(verdict: Verdict, listed: bool, kafka: bool) -> Judged {
-        let cell = Cell {
+    fn cell(verdict: Verdict, parts: &[(&str, Option<&str>)]) -> Cell {
+        let part = |(name, failed): &(&str, Option<&str>)| Part {
+            name: (*name).to_owned(),
+            failed: failed.map(str::to_owned),
+        };
+        Cell {
             program: "kcat",
             scenario: "admin",
             client: None,
             lacks: Vec::new(),
+            parts: parts.iter().map(part).collect(),
             seconds: 0.0,
             verdict,
-        };
+        }
+    }
+
+    fn row(part: Option<&str>) -> Finding {
         let [client, scenario, cause] = ["kcat", "admin", "no call"].map(str::to_owned);
-        let row = Finding { client, scenario, cause, outside: true };
-        judge(vec![cell], if listed { vec![row] } else { Vec::new() }, kafka)
+        Finding { client, scenario, part: part.map(str::to_owned), cause, outside: true }
+    }
+
+    fn judged(verdict: Verdict, listed: bool, kafka: bool) -> Judgement {
+        let findings = if listed { vec![row(None)] } else { Vec::new() };
+        judge(vec![cell(verdict, &[])], &findings, kafka)
     }
 
     #[test]
@@ -207,11 +269,39 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_every_cell_that_did_not_pass_with_its_cause() {
-        let about =
-            About { node: "holdfastd 1".into(), date: "2026-01-01".into(), records: 1, kills: 1 };
-        let page = judged(Verdict::Failed("seen".into()), true, false).page(&about);
-        assert!(page.contains("| known failure |"), "{page}");
-        assert!(page.contains("kcat, admin (outside Holdfast): no call"), "{page}");
+    fn a_part_is_judged_by_a_row_of_its_own() {
+        let ends_well = |parts: &[(&str, Option<&str>)], rows: &[Finding]| {
+            judge(vec![cell(Verdict::Passed(0), parts)], rows, false).outcome().is_ok()
+        };
+        let rows = [row(Some("a"))];
+        assert!(ends_well(&[("a", Some("why")), ("b", None)], &rows));
+        assert!(!ends_well(&[("a", Some("why")), ("b", Some("why"))], &rows), "b is not listed");
+        assert!(!ends_well(&[("a", None), ("b", None)], &rows), "a is listed and passes");
+        assert!(!ends_well(&[("b", None)], &rows), "a is listed and not there");
+        assert!(
+            !ends_well(&[("a", Some("why"))], &[row(None)]),
+            "the cell's row is not the part's"
+        );
+    }
+
+    #[test]
+    fn the_page_names_what_did_not_pass_with_its_cause_and_what_was_not_run() {
+        let row_of = |cell| Row {
+            program: "kcat",
+            node: "holdfastd 1".into(),
+            date: "2026-01-01".into(),
+            records: 7,
+            kills: 1,
+            cells: vec![cell],
+        };
+        let failed = row_of(cell(Verdict::Failed("seen".into()), &[]));
+        let text = page(&[failed], &[row(None)]);
+        assert!(text.contains("| known failure |") && text.contains("7 records"), "{text}");
+        assert!(text.contains("kcat, admin (outside Holdfast): no call"), "{text}");
+        assert!(text.contains("| kafkajs | – | – | – | – | – | not run |"), "{text}");
+        let parts = row_of(cell(Verdict::Passed(0), &[("a", Some("seen")), ("b", None)]));
+        let text = page(&[parts], &[row(Some("a"))]);
+        assert!(text.contains("| passed 1 of 2 |"), "{text}");
+        assert!(text.contains("kcat, admin a (outside Holdfast): no call"), "{text}");
     }
 }
