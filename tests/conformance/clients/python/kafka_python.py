@@ -117,7 +117,9 @@ class Reader:
 
 class Member(ConsumerRebalanceListener):
     def __init__(self, bootstrap, group, topic, instance, session_ms):
-        self.rebalances = 0
+        # As the listener was told: the consumer's own assignment() is ahead of that, for it is set by
+        # another thread, and would be seen with the former count.
+        self.assigned, self.rebalances = [], 0
         self.consumer = KafkaConsumer(
             bootstrap_servers=bootstrap, group_id=group, group_instance_id=instance, session_timeout_ms=session_ms,
             heartbeat_interval_ms=1_000, auto_offset_reset="earliest", enable_auto_commit=False)
@@ -128,9 +130,10 @@ class Member(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned):
         self.rebalances += 1
+        self.assigned = [place.partition for place in assigned]
 
     def assignment(self):
-        return [place.partition for place in self.consumer.assignment()]
+        return self.assigned
 
     def poll(self):
         return rows(self.consumer.poll(timeout_ms=100))
