@@ -1,0 +1,168 @@
+//! A directory as an object store: for one node, for trying things out, for a mounted share.
+//!
+//! The crate below writes a file beside the name, syncs it, renames it and syncs the directory
+//! (`with_fsync`; without it nothing is synced). Three things it leaves out are done here: the
+//! directories above are synced at every put, because another put may have just made them and not
+//! be done; a deletion is synced, so that what was reported gone stays gone; and the directory
+//! must exist, so that a share that is not mounted is not written to as an empty one.
+//!
+//! Caveats: a crash during a put leaves `<name>#<n>` beside it, which no listing shows and nothing
+//! removes yet. A full disk is `Busy`: the object is not there, and is tried again.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+
+use super::{Listed, ObjectStoreAdapter, Store, StoreError, StoreErrorKind, StoreFuture, Upload};
+use crate::key::StoreKey;
+
+/// A directory of objects.
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    root: Arc<PathBuf>,
+    adapter: ObjectStoreAdapter,
+}
+
+impl FileStore {
+    /// Opens a directory that exists.
+    ///
+    /// # Errors
+    /// When it does not, or is no directory.
+    pub fn open(directory: impl AsRef<FilePath>) -> Result<FileStore, StoreError> {
+        let directory = directory.as_ref();
+        let attempted = || format!("opening the store in {}", directory.display());
+        let no_such =
+            |detail: String| StoreError::new(StoreErrorKind::NoSuchStore, attempted(), detail);
+        let root = directory.canonicalize().map_err(|error| no_such(error.to_string()))?;
+        if !root.is_dir() {
+            return Err(no_such("it is not a directory".to_owned()));
+        }
+        let local = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|error| no_such(error.to_string()))?
+            .with_fsync(true);
+        let adapter = ObjectStoreAdapter::new(Arc::new(local));
+        Ok(FileStore { root: Arc::new(root), adapter })
+    }
+
+    /// Where the object's bytes lie.
+    #[must_use]
+    pub fn file_of(&self, key: &StoreKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+}
+
+impl Store for FileStore {
+    fn put<'a>(&'a self, key: &'a StoreKey, bytes: Vec<Bytes>) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            require(&self.root, key).await?;
+            self.adapter.put(key, bytes).await?;
+            sync_above(&self.root, key).await
+        })
+    }
+
+    fn begin_upload<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Box<dyn Upload>> {
+        Box::pin(async move {
+            require(&self.root, key).await?;
+            let upload = self.adapter.begin_upload(key).await?;
+            let root = Arc::clone(&self.root);
+            Ok(Box::new(FileUpload { root, key: key.clone(), upload }) as Box<dyn Upload>)
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a StoreKey, range: Range<u64>) -> StoreFuture<'a, Bytes> {
+        self.adapter.get(key, range)
+    }
+
+    fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            require(&self.root, key).await?;
+            self.adapter.delete(key).await?;
+            sync_above(&self.root, key).await
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        directory: &'a str,
+        after: Option<&'a StoreKey>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<Listed>> {
+        self.adapter.list(directory, after, limit)
+    }
+}
+
+struct FileUpload {
+    root: Arc<PathBuf>,
+    key: StoreKey,
+    upload: Box<dyn Upload>,
+}
+
+impl Upload for FileUpload {
+    fn put_part(&mut self, bytes: Vec<Bytes>) -> StoreFuture<'_, ()> {
+        self.upload.put_part(bytes)
+    }
+
+    fn complete(&mut self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.upload.complete().await?;
+            sync_above(&self.root, &self.key).await
+        })
+    }
+
+    fn abort(&mut self) -> StoreFuture<'_, ()> {
+        self.upload.abort()
+    }
+}
+
+/// The directory of the store is there: never made again under the eyes of a missing mount.
+async fn require(root: &Arc<PathBuf>, key: &StoreKey) -> Result<(), StoreError> {
+    let root = Arc::clone(root);
+    let attempted = format!("writing {key} below {}", root.display());
+    blocking(move || {
+        if root.is_dir() {
+            return Ok(());
+        }
+        let detail = "the directory has gone; is it mounted?".to_owned();
+        Err(StoreError::new(StoreErrorKind::NoSuchStore, attempted, detail))
+    })
+    .await
+}
+
+/// Syncs every directory from the object's own up to the root, as far as they exist.
+async fn sync_above(root: &Arc<PathBuf>, key: &StoreKey) -> Result<(), StoreError> {
+    let (root, file) = (Arc::clone(root), root.join(key.as_str()));
+    let attempted = format!("syncing the directories of {key}");
+    blocking(move || {
+        let above = file.ancestors().skip(1).take_while(|directory| directory.starts_with(&*root));
+        for directory in above {
+            match File::open(directory).and_then(|directory| directory.sync_all()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let detail = format!("{}: {error}", directory.display());
+                    return Err(StoreError::new(StoreErrorKind::Failed, attempted, detail));
+                }
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Off the runtime's threads where there is a runtime.
+async fn blocking(
+    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    match tokio::runtime::Handle::try_current() {
+        Err(_) => work(),
+        Ok(runtime) => runtime.spawn_blocking(work).await.unwrap_or_else(|error| {
+            let attempted = "working on the store's directory".to_owned();
+            Err(StoreError::new(StoreErrorKind::Failed, attempted, error.to_string()))
+        }),
+    }
+}

@@ -1,0 +1,10 @@
+//! Claims about the whole room.
+
+mod building;
+mod cache;
+mod commands;
+mod damage;
+mod faults;
+mod reading;
+mod support;
+mod way;
