@@ -58,6 +58,21 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_exist_yet_is_neither_an_api_nor_a_feature() {
+        for version in 0..=4 {
+            let answer = handle(&request("apache-kafka-java", "4.3.1"), version);
+            // Transactions, the new groups, share groups, streams groups; SASL and ACLs.
+            let absent = (24..=28).chain(65..=66).chain(68..=71).chain(76..=79).chain(88..=89);
+            for key in absent.chain([17, 36]).chain(29..=31) {
+                let told = answer.api_keys.iter().any(|api| api.api_key == key);
+                assert!(!told, "API key {key} in version {version}");
+            }
+            assert!(answer.supported_features.is_empty() && answer.finalized_features.is_empty());
+            assert_eq!(answer.finalized_features_epoch, -1, "unknown");
+        }
+    }
+
+    #[test]
     fn software_names_outside_the_rule_are_refused_from_version_3() {
         assert_eq!(handle(&request("", ""), 2).error_code, 0);
         for (name, version) in [("", "1"), ("-a", "1"), ("a b", "1"), ("a", "1."), ("ä", "1")] {

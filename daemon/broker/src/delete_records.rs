@@ -68,7 +68,7 @@ pub(crate) async fn handle(
 
 fn error_of(refusal: &Refusal) -> DeleteRecordsError {
     match refusal.reason {
-        Reason::NotLeader => DeleteRecordsError::NotLeaderOrFollower,
+        Reason::NotLeader | Reason::NotReady => DeleteRecordsError::NotLeaderOrFollower,
         Reason::UnknownPartition => DeleteRecordsError::UnknownTopicOrPartition,
         Reason::OffsetOutOfRange => DeleteRecordsError::OffsetOutOfRange,
         // Even this writes an entry; it may be tried again.

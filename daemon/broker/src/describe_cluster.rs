@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::context::Context;
 use crate::leadership::wire_node;
-use crate::metadata::nodes_with_endpoints;
+use crate::metadata::{CLUSTER_OPERATIONS, nodes_with_endpoints};
 use holdfast_protocol::errors::{DescribeClusterError, ErrorCode};
 use kafka_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use kafka_protocol::messages::describe_cluster_response::{
@@ -34,6 +34,11 @@ pub(crate) fn handle(
                  --bootstrap-server instead of --bootstrap-controller",
             )));
     }
+    let response = if request.include_cluster_authorized_operations {
+        response.with_cluster_authorized_operations(CLUSTER_OPERATIONS)
+    } else {
+        response
+    };
     let brokers = nodes_with_endpoints(broker, context, &view.image).into_iter();
     let write = |(node, endpoint): (i32, crate::context::Endpoint)| {
         DescribeClusterBroker::default()

@@ -16,6 +16,7 @@
 mod answer;
 
 use crate::broker::{Broker, View};
+use crate::cold::ColdError;
 use crate::context::Context;
 use crate::fetch_session::{Asked, AskedKey, AskedTopic, Fetching, SessionRequest};
 use holdfast_base::{PartitionKey, TopicId};
@@ -61,7 +62,12 @@ pub(crate) async fn handle(
     } else {
         find(&broker, &view, &request, asked, refused).await
     };
-    load_cold(&broker, &mut found).await;
+    let asked_as = |at: usize| {
+        let place =
+            parts.iter().position(|part| matches!(part, Part::Asked(asked) if *asked == at));
+        place.map(|place| &fetching.partitions[place])
+    };
+    load_cold(&broker, &mut found, asked_as).await;
     let mut answered = answer::Writer::new(&broker, &context, version);
     let partitions = parts.into_iter().zip(&fetching.partitions).map(|(part, wanted)| match part {
         Part::Refused(error) => answered.refused(wanted, error),
@@ -175,7 +181,11 @@ async fn find(
 
 /// Reads what is not in memory, over all partitions in one go. A partition keeps its slices up to
 /// the first that cannot be read; if that is the first one, it becomes `None`.
-async fn load_cold(broker: &Broker, found: &mut [Option<Result<FetchedPartition, Refusal>>]) {
+async fn load_cold<'a>(
+    broker: &Broker,
+    found: &mut [Option<Result<FetchedPartition, Refusal>>],
+    asked_as: impl Fn(usize) -> Option<&'a Asked>,
+) {
     let is_cold = |slice: &RecordSlice| matches!(slice, RecordSlice::OnDisk { .. });
     let mut owners = Vec::new();
     let mut slices = Vec::new();
@@ -198,7 +208,7 @@ async fn load_cold(broker: &Broker, found: &mut [Option<Result<FetchedPartition,
                 Ok(bytes) if whole => records.push(RecordSlice::Cached(bytes)),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "records cannot be read from the write-ahead log");
+                    tell_unreadable(asked_as(at), &error);
                     whole = false;
                 }
             }
@@ -208,6 +218,15 @@ async fn load_cold(broker: &Broker, found: &mut [Option<Result<FetchedPartition,
             outcome => *outcome = None,
         }
     }
+}
+
+fn tell_unreadable(asked: Option<&Asked>, error: &ColdError) {
+    let topic = asked.map_or_else(String::new, |asked| match (&asked.key.topic, &asked.known_as) {
+        (AskedTopic::Name(name), _) | (_, Some(name)) => name.to_string(),
+        (AskedTopic::Id(id), None) => id.to_string(),
+    });
+    let partition = asked.map_or(-1, |asked| asked.key.partition);
+    tracing::warn!(topic, partition, %error, "records cannot be read from the write-ahead log");
 }
 
 #[cfg(test)]

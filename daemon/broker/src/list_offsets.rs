@@ -4,7 +4,7 @@
 
 use crate::broker::{Broker, View};
 use crate::produce::limits_of;
-use holdfast_base::{PartitionKey, TopicId};
+use holdfast_base::PartitionKey;
 use holdfast_batch::{find_by_timestamp, max_timestamp_record};
 use holdfast_lane::{Answer, FoundOffset, OffsetAnswer, OffsetQuery, Reason, Refusal, Request};
 use holdfast_protocol::errors::ListOffsetsError;
@@ -16,12 +16,14 @@ use std::sync::Arc;
 
 /// From here the answer carries the leader epoch.
 const FIRST_VERSION_WITH_EPOCHS: i16 = 4;
+/// From here clients know that a new leader may not know its offsets yet (KIP-207).
+const FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE: i16 = 5;
 
 /// What one partition is to be answered with.
 enum Part {
     Refused(ListOffsetsError),
     /// The n-th part of the lane's call, and its query.
-    Asked(usize, OffsetQuery, TopicId),
+    Asked(usize, OffsetQuery, PartitionKey),
 }
 
 /// An offset and its timestamp, or the wire's error.
@@ -59,9 +61,9 @@ pub(crate) async fn handle(
         for (index, part) in parts {
             let found = match part {
                 Part::Refused(error) => Err(error),
-                Part::Asked(at, query, topic) => {
+                Part::Asked(at, query, key) => {
                     let answer = answers.get_mut(at).and_then(Option::take);
-                    resolve(&broker, &view, topic, query, answer).await
+                    resolve(&broker, &view, key, query, answer, version).await
                 }
             };
             partitions.push(write_partition(index, found, version));
@@ -104,24 +106,26 @@ fn collect(
     let Some(query) = query_of(partition.timestamp, version) else {
         return Part::Refused(ListOffsetsError::UnsupportedVersion);
     };
+    let key = PartitionKey { topic: topic.id, partition: index };
     asked.push(holdfast_lane::ListOffsetsPartition {
-        partition: PartitionKey { topic: topic.id, partition: index },
+        partition: key,
         query,
         current_leader_epoch: partition.current_leader_epoch,
     });
-    Part::Asked(asked.len() - 1, query, topic.id)
+    Part::Asked(asked.len() - 1, query, key)
 }
 
 async fn resolve(
     broker: &Broker,
     view: &View,
-    topic: TopicId,
+    key: PartitionKey,
     query: OffsetQuery,
     answer: Option<Result<OffsetAnswer, Refusal>>,
+    version: i16,
 ) -> Found {
     let answer = match answer {
         Some(Ok(answer)) => answer,
-        Some(Err(refusal)) => return Err(error_of(&refusal)),
+        Some(Err(refusal)) => return Err(error_of(&refusal, version)),
         None => return Err(ListOffsetsError::KafkaStorageError),
     };
     let slice = match answer.found {
@@ -130,16 +134,15 @@ async fn resolve(
         }
         FoundOffset::InBatch(slice) => slice,
     };
+    let topic = view.image.topic_by_id(key.topic);
     let storage_error = |error: &dyn std::fmt::Display| {
-        tracing::warn!(%error, "ListOffsets cannot look into a batch");
+        let topic = topic.map_or("", |topic| topic.name.as_str());
+        let partition = key.partition;
+        tracing::warn!(topic, partition, %error, "ListOffsets cannot look into a batch");
         ListOffsetsError::KafkaStorageError
     };
     let batch = broker.load(slice).await.map_err(|error| storage_error(&error))?;
-    let mut limits = view
-        .image
-        .topic_by_id(topic)
-        .map(|topic| limits_of(&view.image, topic))
-        .unwrap_or_default();
+    let mut limits = topic.map(|topic| limits_of(&view.image, topic)).unwrap_or_default();
     // It was accepted once; today's settings do not make it unreadable.
     limits.batch_bytes_max = limits.batch_bytes_max.max(batch.len());
     limits.keys_required = false;
@@ -151,8 +154,12 @@ async fn resolve(
     Ok((offset, timestamp_ms, answer.leader_epoch))
 }
 
-fn error_of(refusal: &Refusal) -> ListOffsetsError {
+fn error_of(refusal: &Refusal, version: i16) -> ListOffsetsError {
     match refusal.reason {
+        Reason::NotReady if version >= FIRST_VERSION_WITH_OFFSET_NOT_AVAILABLE => {
+            ListOffsetsError::OffsetNotAvailable
+        }
+        Reason::NotReady => ListOffsetsError::LeaderNotAvailable,
         Reason::NotLeader => ListOffsetsError::NotLeaderOrFollower,
         Reason::UnknownPartition => ListOffsetsError::UnknownTopicOrPartition,
         Reason::FencedEpoch => ListOffsetsError::FencedLeaderEpoch,

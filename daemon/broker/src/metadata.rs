@@ -24,6 +24,15 @@ use std::sync::Arc;
 /// Up to here an empty list of topics means all, and auto-creation cannot be declined.
 const LAST_VERSION_WITHOUT_NULL_TOPICS: i16 = 0;
 const FIRST_VERSION_WITH_AUTO_CREATION_FLAG: i16 = 4;
+/// In these versions clients ask what they may do; the cluster's in the last ones only up to 10.
+const FIRST_VERSION_WITH_OPERATIONS: i16 = 8;
+const LAST_VERSION_WITH_CLUSTER_OPERATIONS: i16 = 10;
+/// Kafka's operations as bits. Nobody is refused anything until there are ACLs, so all there are: of
+/// a topic read 3, write 4, create 5, delete 6, alter 7, describe 8, and its configuration 10, 11;
+/// of the cluster create 5, alter 7, describe 8, cluster action 9, configuration 10, 11, and
+/// idempotent writing 12.
+const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 /// From here an unknown id is answered without a name.
 const FIRST_VERSION_WITH_NULL_NAMES: i16 = 12;
 
@@ -69,7 +78,21 @@ pub(crate) async fn handle(
             wanted.iter().map(|topic| answer_topic(&view, topic, &refused, version)).collect()
         }
     };
-    MetadataResponse::default()
+    let mut topics: Vec<MetadataResponseTopic> = topics;
+    let asked = version >= FIRST_VERSION_WITH_OPERATIONS;
+    if asked && request.include_topic_authorized_operations {
+        for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+            topic.topic_authorized_operations = TOPIC_OPERATIONS;
+        }
+    }
+    let mut response = MetadataResponse::default();
+    if asked
+        && version <= LAST_VERSION_WITH_CLUSTER_OPERATIONS
+        && request.include_cluster_authorized_operations
+    {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    response
         .with_brokers(brokers(&broker, &context, &view.image))
         .with_cluster_id(Some(StrBytes::from(view.image.cluster.to_string())))
         // Every node forwards administration, so any live one will do, and we are live.

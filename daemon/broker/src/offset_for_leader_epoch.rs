@@ -73,7 +73,7 @@ fn write(index: i32, found: Found) -> EpochEndOffset {
 
 fn error_of(refusal: &Refusal) -> OffsetForLeaderEpochError {
     match refusal.reason {
-        Reason::NotLeader => OffsetForLeaderEpochError::NotLeaderOrFollower,
+        Reason::NotLeader | Reason::NotReady => OffsetForLeaderEpochError::NotLeaderOrFollower,
         Reason::UnknownPartition => OffsetForLeaderEpochError::UnknownTopicOrPartition,
         Reason::FencedEpoch => OffsetForLeaderEpochError::FencedLeaderEpoch,
         Reason::UnknownEpoch => OffsetForLeaderEpochError::UnknownLeaderEpoch,

@@ -246,7 +246,7 @@ fn refused_batch(error: &BatchError) -> Failure {
 fn refused_by_lane(refusal: &Refusal, version: i16) -> Failure {
     use ProduceError as E;
     let (error, message) = match refusal.reason {
-        Reason::NotLeader | Reason::FencedEpoch | Reason::UnknownEpoch => {
+        Reason::NotLeader | Reason::NotReady | Reason::FencedEpoch | Reason::UnknownEpoch => {
             (E::NotLeaderOrFollower, "this node does not lead the partition")
         }
         Reason::UnknownPartition if version >= FIRST_VERSION_WITH_TOPIC_IDS => {

@@ -21,7 +21,7 @@ use holdfast_base::{Index, Now, PartitionKey, ShardId, SplitMix64, Term, TopicId
 use holdfast_consensus::{Driver, DriverConfig, DriverError, Event, PeerMessage};
 use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
-use holdfast_metadata::{BrokerSettings, Image};
+use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
 use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError};
 
 use crate::batch_index::BatchIndex;
@@ -42,6 +42,7 @@ mod group_offsets;
 mod groups;
 mod housekeeping;
 mod list_offsets;
+mod pauses;
 mod place;
 mod produce;
 mod reconcile;
@@ -53,6 +54,7 @@ mod status;
 
 use expiry_marks::ExpiryMarks;
 use fetch::Parked;
+use pauses::Pauses;
 use produce::Building;
 use replay::{Replayed, tell_recovery};
 
@@ -121,6 +123,7 @@ pub struct Lane<D: Disk> {
     failed: Option<WalError>,
     /// When the last call or turn came.
     now: Now,
+    pauses: Pauses,
     events: Vec<Event<Outcome>>,
     /// Empty unless the bug of keeping what a lost reign decided is planted.
     kept_deciders: BTreeMap<ShardId, holdfast_log::Decider>,
@@ -195,6 +198,7 @@ impl<D: Disk> Lane<D> {
             next_housekeeping_ns: now.boottime_ns,
             failed: None,
             now,
+            pauses: Pauses::default(),
             events: Vec::new(),
             kept_deciders: BTreeMap::new(),
             probes: Probes::default(),
@@ -203,7 +207,7 @@ impl<D: Disk> Lane<D> {
 
     /// Takes a call. Its effects come after those of every call handled before.
     pub fn handle(&mut self, ticket: Ticket, request: Request, now: Now) {
-        self.now = now;
+        self.note_time(now);
         match request {
             Request::Produce(parts) => self.produce(ticket, parts, now),
             Request::Fetch(request) => self.fetch(ticket, request, now),
@@ -235,6 +239,13 @@ impl<D: Disk> Lane<D> {
         }
     }
 
+    /// The node's own configuration was read again: what holds by it and the cluster's is used from
+    /// now on.
+    pub fn set_facts(&mut self, facts: NodeFacts) {
+        self.config.facts = facts;
+        self.take_settings();
+    }
+
     /// A peer's message.
     pub fn step(&mut self, message: PeerMessage, now: Now) {
         self.driver.step(message, now);
@@ -242,7 +253,7 @@ impl<D: Disk> Lane<D> {
 
     /// Moves everything that can move.
     pub fn turn(&mut self, now: Now) {
-        self.now = now;
+        self.note_time(now);
         self.housekeep(now);
         self.tick_groups(now);
         self.propose_building(now);
@@ -266,6 +277,18 @@ impl<D: Disk> Lane<D> {
         }
         self.answer_creations(now);
         self.wake_fetches(now);
+        self.pauses.next_turn_ns = self.next_wake_ns();
+    }
+
+    fn note_time(&mut self, now: Now) {
+        if let Some(paused_ns) = self.pauses.note(self.now, now) {
+            let paused_ms = paused_ns / 1_000_000;
+            tracing::warn!(
+                paused_ms,
+                "the node stood still; members of groups get that time again"
+            );
+        }
+        self.now = now;
     }
 
     /// Answers since last asked.

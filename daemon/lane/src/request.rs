@@ -302,8 +302,11 @@ pub struct LeaderHint {
 /// Reasons of a [`Refusal`]; the broker maps each to the code its API allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
-    /// This node does not lead the partition's shard, or has not applied its first entry yet.
+    /// This node does not lead the partition's shard, or cannot be sure that it still does.
     NotLeader,
+    /// This node leads the shard and has not applied the first entry of its reign: what older terms
+    /// left behind may be missing from what it would show (KIP-207).
+    NotReady,
     /// No such partition in this shard (deleted, or never there).
     UnknownPartition,
     /// The client's leader epoch is older than ours.

@@ -74,6 +74,7 @@ error_codes! {
 
     /// Fetch, per partition: what Java's `FetchCollector` knows, and nothing else.
     /// `CorruptMessage` throws to the application: never for a read that can be repaired.
+    /// `UnsupportedCompressionType` is for versions below 10 alone: see [`FetchError::in_version`].
     FetchError {
         UnknownServerError = -1,
         OffsetOutOfRange = 1,
@@ -85,6 +86,7 @@ error_codes! {
         KafkaStorageError = 56,
         FencedLeaderEpoch = 74,
         UnknownLeaderEpoch = 75,
+        UnsupportedCompressionType = 76,
         OffsetNotAvailable = 78,
         UnknownTopicId = 100,
         InconsistentTopicId = 103,
@@ -461,6 +463,28 @@ error_codes! {
     }
 }
 
+/// From here on clients of Fetch read zstd (KIP-110).
+const FETCH_ZSTD_FROM: i16 = 10;
+
+impl FetchError {
+    /// This error, if clients of `version` may be told it; else `UnknownServerError`.
+    ///
+    /// Zstd data for a client that speaks at most version 9 is refused with 76, as Kafka does. No
+    /// consumer from 2.8.2 to 4.3.1 knows that code either: it throws IllegalStateException
+    /// ("Unexpected error code 76"), where on -1 it logs a warning and asks for the same records for
+    /// ever. Ending with the cause is better than standing still, and all of them speak version 10,
+    /// so none is told.
+    #[must_use]
+    pub fn in_version(self, version: i16) -> FetchError {
+        match self {
+            FetchError::UnsupportedCompressionType if version >= FETCH_ZSTD_FROM => {
+                FetchError::UnknownServerError
+            }
+            error => error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -517,9 +541,22 @@ mod tests {
     fn fetch_knows_what_javas_consumer_knows() {
         // From FetchCollector.handleInitializeErrors; 0 is the fourteenth.
         let java = [-1, 1, 2, 3, 6, 9, 29, 56, 74, 75, 78, 100, 103];
-        let ours: Vec<i16> = FetchError::ERRORS.iter().map(|error| error.code()).collect();
-        assert_eq!(ours, java);
+        let told = |version: i16| {
+            let codes = FetchError::ERRORS.iter().map(|error| error.in_version(version).code());
+            codes.collect::<std::collections::BTreeSet<i16>>()
+        };
+        for version in 10..=18 {
+            assert_eq!(told(version), java.into(), "version {version}");
+        }
         assert_eq!(FetchError::default().code(), 0);
+    }
+
+    #[test]
+    fn only_a_client_that_cannot_read_zstd_is_told_so() {
+        let zstd = FetchError::UnsupportedCompressionType;
+        for version in 4..=18 {
+            assert_eq!(zstd.in_version(version).code(), if version < 10 { 76 } else { -1 });
+        }
     }
 
     #[test]

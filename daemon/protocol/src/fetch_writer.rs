@@ -222,7 +222,7 @@ impl<'a> Writer<'a> {
 
     fn partition(&mut self, partition: &'a FetchPartition) -> Result<(), TooLong> {
         self.small.put_i32(partition.index);
-        self.small.put_i16(partition.error.code());
+        self.small.put_i16(partition.error.in_version(self.version).code());
         self.small.put_i64(partition.high_watermark);
         self.small.put_i64(partition.last_stable_offset);
         if self.version >= LOG_START_FROM {

@@ -168,6 +168,39 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_versions_that_clients_in_the_field_send_are_served() {
+        // kafka-python 2.0.2, sarama 1.30, librdkafka 1.x, kafkajs 2.
+        for (api, version) in [
+            (Api::Metadata, 0),
+            (Api::FindCoordinator, 0),
+            (Api::Heartbeat, 0),
+            (Api::JoinGroup, 0),
+            (Api::SyncGroup, 0),
+            (Api::LeaveGroup, 0),
+            (Api::OffsetFetch, 1),
+            (Api::OffsetCommit, 2),
+            (Api::ListOffsets, 1),
+            (Api::Fetch, 4),
+            (Api::Produce, 3),
+            (Api::ApiVersions, 0),
+        ] {
+            assert!(api.accepts(version), "{api:?} version {version}");
+        }
+        // And the newest: Java 4.3.
+        for (api, version) in [
+            (Api::Fetch, 18),
+            (Api::Metadata, 13),
+            (Api::JoinGroup, 9),
+            (Api::SyncGroup, 5),
+            (Api::Heartbeat, 4),
+            (Api::LeaveGroup, 5),
+            (Api::ListOffsets, 10),
+        ] {
+            assert!(api.accepts(version), "{api:?} version {version}");
+        }
+    }
+
+    #[test]
     fn produce_is_advertised_from_zero_and_accepted_from_three() {
         let told = advertised();
         assert_eq!((told[0].api_key, told[0].min_version, told[0].max_version), (0, 0, 13));

@@ -25,3 +25,15 @@ fn who_asks_for_controllers_is_told_to_ask_for_brokers() {
     assert_eq!(answer.error_code, 114);
     assert!(answer.brokers.is_empty());
 }
+
+#[test]
+fn what_a_client_may_do_is_told_only_when_it_asks() {
+    let bench = bench();
+    for (asks, operations) in [(false, i32::MIN), (true, 0x1fa0)] {
+        let request = DescribeClusterRequest::default()
+            .with_endpoint_type(BROKERS)
+            .with_include_cluster_authorized_operations(asks);
+        let answer = handle(&bench.broker, &bench.context, &request, 0);
+        assert_eq!(answer.cluster_authorized_operations, operations);
+    }
+}

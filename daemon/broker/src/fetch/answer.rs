@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
 
     /// Node and epoch of the current leader, if it is known and the client should go there.
     fn leader_in(&self, wanted: &Asked, refusal: &Refusal) -> Option<(i32, i32)> {
-        if !matches!(refusal.reason, Reason::NotLeader | Reason::FencedEpoch) {
+        if !matches!(refusal.reason, Reason::NotLeader | Reason::NotReady | Reason::FencedEpoch) {
             return None;
         }
         let topic = match &wanted.key.topic {
@@ -141,7 +141,7 @@ fn outcome_of(partition: &FetchPartition) -> Outcome {
 /// Kafka's code for a refusal: the only codes this API answers, all known to Java's consumer.
 pub(super) fn error_of(refusal: &Refusal, version: i16) -> FetchError {
     match refusal.reason {
-        Reason::NotLeader => FetchError::NotLeaderOrFollower,
+        Reason::NotLeader | Reason::NotReady => FetchError::NotLeaderOrFollower,
         Reason::UnknownPartition if version >= FIRST_VERSION_WITH_TOPIC_IDS => {
             FetchError::UnknownTopicId
         }
@@ -172,9 +172,7 @@ fn served(index: i32, partition: FetchedPartition, version: i16) -> FetchPartiti
         })
         .collect();
     if version <= LAST_VERSION_WITHOUT_ZSTD && slices.iter().any(|bytes| holds_zstd(bytes)) {
-        // Kafka says UNSUPPORTED_COMPRESSION_TYPE, which is not among the codes consumers of this
-        // API know; they log this one and ask again.
-        return FetchPartition::refused(index, FetchError::UnknownServerError);
+        return FetchPartition::refused(index, FetchError::UnsupportedCompressionType);
     }
     FetchPartition {
         index,

@@ -191,12 +191,23 @@ async fn a_log_that_went_another_way_is_told_where_it_left() {
 }
 
 #[tokio::test]
-async fn zstd_is_kept_from_clients_before_version_10() {
+async fn a_client_before_version_10_is_told_that_it_cannot_read_zstd() {
     let bench = bench();
-    for (version, served) in [(9, false), (10, true)] {
-        bench.lane.answer(found(vec![RecordSlice::Cached(batch(Codec::Zstd, 5, 2))]));
+    let refused = FetchError::UnsupportedCompressionType;
+    for (codec, version, error) in [
+        (Codec::Zstd, 4, refused),
+        (Codec::Zstd, 9, refused),
+        (Codec::Zstd, 10, FetchError::None),
+        (Codec::Zstd, 18, FetchError::None),
+        (Codec::Lz4, 4, FetchError::None),
+    ] {
+        // The zstd batch stands behind one that every client reads.
+        let slices = [Codec::None, codec].map(|codec| RecordSlice::Cached(batch(codec, 5, 2)));
+        bench.lane.answer(found(slices.to_vec()));
         let partition = only(&bench, request("orders", 0), version).await;
-        assert_eq!(partition.error == FetchError::None, served, "version {version}");
+        assert_eq!(partition.error, error, "{codec:?}, version {version}");
+        let served = partition.records.is_some_and(|records| !records.is_empty());
+        assert_eq!(served, error == FetchError::None, "{codec:?}, version {version}");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::double::{Bench, batch_at, bench};
 use bytes::Bytes;
-use holdfast_lane::RecordSlice;
+use holdfast_lane::{Outcome, RecordSlice};
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
 use kafka_protocol::protocol::StrBytes;
@@ -55,4 +55,14 @@ async fn a_partition_that_is_not_there_is_unknown() {
     let bench = bench();
     assert_eq!(ask(&bench, "nothing", -1, 7).await, (3, -1, -1));
     assert!(bench.lane.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_leader_that_does_not_know_its_end_yet_is_asked_again_rather_than_another_node() {
+    let bench = bench();
+    for (version, code) in [(1, 5), (4, 5), (5, 78), (10, 78)] {
+        let refusal = Refusal { reason: Reason::NotReady, outcome: Outcome::DidNot, leader: None };
+        bench.lane.answer(Answer::ListOffsets(vec![Err(refusal)]));
+        assert_eq!(ask(&bench, "orders", -1, version).await, (code, -1, -1), "version {version}");
+    }
 }

@@ -109,3 +109,25 @@ async fn a_shard_without_leader_shows_the_last_one() {
     let partition = &answer.topics[0].partitions[0];
     assert_eq!((partition.leader_id.0, partition.leader_epoch), (1, 7));
 }
+
+#[tokio::test]
+async fn what_a_client_may_do_with_a_topic_is_told_only_when_it_asks() {
+    let bench = bench();
+    for (asks, version, of_topic, of_cluster) in [
+        (false, 8, i32::MIN, i32::MIN),
+        (true, 7, i32::MIN, i32::MIN),
+        (true, 8, 0xdf8, 0x1fa0),
+        (true, 10, 0xdf8, 0x1fa0),
+        (true, 11, 0xdf8, i32::MIN),
+        (true, 13, 0xdf8, i32::MIN),
+    ] {
+        let request = named(&["orders", RESERVED_TOPIC_NAMES[0]])
+            .with_include_topic_authorized_operations(asks)
+            .with_include_cluster_authorized_operations(asks);
+        let answer = ask(&bench, request, version).await;
+        let operations = [0, 1].map(|at: usize| answer.topics[at].topic_authorized_operations);
+        assert_eq!(operations, [of_topic, i32::MIN], "version {version}, asks: {asks}");
+        assert_eq!(answer.cluster_authorized_operations, of_cluster, "version {version}");
+        assert!(answer.topics.iter().all(|topic| !topic.is_internal));
+    }
+}

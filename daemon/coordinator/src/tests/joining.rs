@@ -146,3 +146,43 @@ fn a_member_that_would_not_fit_into_the_groups_record_is_refused() {
     assert_eq!(world.joined(grown), Err(GroupError::GroupFull));
     assert!(!world.coordinator.is_subscribed(GROUP, "t"), "version 0 and no topics");
 }
+
+#[test]
+fn members_that_join_again_while_others_come_and_go_are_never_unknown() {
+    let mut world = World::new(settings());
+    let mut members = world.stable(3);
+    for round in 0..12 {
+        // A rebalance begins before the last one is over for everyone: one has not synced yet.
+        let newcomer = world.join(consumer());
+        let mut joins = Vec::new();
+        for (place, member) in members.iter().enumerate() {
+            if (round + place) % 3 == 0 {
+                let beat = world.heartbeat(&member.member_id, member.generation);
+                assert_eq!(beat, Err(GroupError::RebalanceInProgress), "round {round}");
+            }
+            joins.push(world.join(again(&member.member_id)));
+        }
+        joins.push(newcomer);
+        world.pass_ms(0);
+        let joined: Vec<_> = joins.iter().map(|join| world.joined(*join)).collect();
+        let joined: Vec<_> = joined.into_iter().map(|one| one.expect("it is known")).collect();
+        let late = world.sync(&joined[1], &[]);
+        let next = world.join(consumer());
+        let answers: Vec<_> =
+            joined.iter().map(|member| world.join(again(&member.member_id))).collect();
+        assert_eq!(world.synced(late), Err(GroupError::RebalanceInProgress), "round {round}");
+        world.pass_ms(0);
+        let joined: Vec<_> = answers.iter().map(|join| world.joined(*join).unwrap()).collect();
+        let last = world.joined(next).unwrap();
+        let mut all = joined;
+        all.push(last);
+        members = world.assign(all);
+        // Two leave, so that the group keeps its size.
+        for _ in 0..2 {
+            let leaving = members.pop().unwrap();
+            let left = world.leave(&leaving.member_id, None);
+            world.commit_all();
+            assert_eq!(world.left(left), Ok(vec![Ok(())]));
+        }
+    }
+}

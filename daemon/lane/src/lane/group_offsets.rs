@@ -42,7 +42,7 @@ impl<D: Disk> Lane<D> {
             &commit.member_id,
             instance_id,
             commit.generation,
-            now,
+            self.pauses.without(now),
         )?;
         // The broker looked names up in an image that may be older than a deletion.
         let is_gone = |key: &PartitionKey| self.deleted_topics.contains(&key.topic);

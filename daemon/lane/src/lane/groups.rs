@@ -10,7 +10,8 @@
 //! Invariants: a coordinator lives in [`Leading`](super::Leading), so it ends with the reign it
 //! was loaded for; its effects are carried out in their order, before anything else is decided for
 //! its shard. Every call needs the lease, for a deposed coordinator must not even say that a member
-//! is alive (`semantics.md` 5).
+//! is alive. Time in which the lane stood still does not pass for coordinators, see
+//! [`pauses`](super::pauses).
 //!
 //! Caveat: a group that only has offsets is not known to its coordinator; Describe, Delete and
 //! ListGroups add it from the applied rows.
@@ -43,7 +44,8 @@ impl<D: Disk> Lane<D> {
                 {
                     let mut effects = Vec::new();
                     let (caller, rng) = (Caller(ticket.0), &mut self.rng);
-                    leading.coordinator.call(caller, call, rng, now, &mut effects);
+                    let group_now = self.pauses.without(now);
+                    leading.coordinator.call(caller, call, rng, group_now, &mut effects);
                     self.carry_out(shard, effects, now);
                 }
             }
@@ -173,8 +175,9 @@ impl<D: Disk> Lane<D> {
 
     /// Lets coordinators do what is due: sessions that end, rebalances that have waited enough.
     pub(super) fn tick_groups(&mut self, now: Now) {
+        let group_now = self.pauses.without(now);
         let is_due =
-            |leading: &super::Leading| leading.coordinator.next_wake_ns() <= now.boottime_ns;
+            |leading: &super::Leading| leading.coordinator.next_wake_ns() <= group_now.boottime_ns;
         let due: Vec<ShardId> = self
             .leading
             .iter()
@@ -184,7 +187,7 @@ impl<D: Disk> Lane<D> {
         for shard in due {
             let Some(leading) = self.leading.get_mut(&shard) else { continue };
             let mut effects = Vec::new();
-            leading.coordinator.tick(now, &mut effects);
+            leading.coordinator.tick(group_now, &mut effects);
             self.carry_out(shard, effects, now);
         }
     }
@@ -192,7 +195,7 @@ impl<D: Disk> Lane<D> {
     /// When a coordinator has something to do.
     pub(super) fn next_group_wake_ns(&self) -> u64 {
         let wakes = self.leading.values().map(|leading| leading.coordinator.next_wake_ns());
-        wakes.min().unwrap_or(u64::MAX)
+        self.pauses.with(wakes.min().unwrap_or(u64::MAX))
     }
 
     /// What a coordinator wrote is committed, or is not, or nobody knows. `None` when the one that
@@ -209,7 +212,7 @@ impl<D: Disk> Lane<D> {
             return;
         }
         let mut effects = Vec::new();
-        leading.coordinator.stored(slot.write, result, now, &mut effects);
+        leading.coordinator.stored(slot.write, result, self.pauses.without(now), &mut effects);
         self.carry_out(shard, effects, now);
     }
 
@@ -240,7 +243,8 @@ impl<D: Disk> Lane<D> {
                 tracing::debug!(shard = shard.0, ?error, "a group's record could not be stored");
                 if let Some(leading) = self.leading.get_mut(&shard) {
                     let mut more = Vec::new();
-                    leading.coordinator.stored(write, Err(()), now, &mut more);
+                    let group_now = self.pauses.without(now);
+                    leading.coordinator.stored(write, Err(()), group_now, &mut more);
                     effects.extend(more);
                 }
             }

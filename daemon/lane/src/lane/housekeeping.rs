@@ -114,7 +114,7 @@ impl<D: Disk> Lane<D> {
         }
         if expiry.expired == Expired::Group && leading.coordinator.is_known(&expiry.group) {
             let mut effects = Vec::new();
-            leading.coordinator.expire(&expiry.group, now, &mut effects);
+            leading.coordinator.expire(&expiry.group, self.pauses.without(now), &mut effects);
             self.carry_out(shard, effects, now);
             return true;
         }

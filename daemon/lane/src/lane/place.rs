@@ -19,13 +19,23 @@ impl<D: Disk> Lane<D> {
     ) -> Result<(ShardId, &Partition), Refusal> {
         let shard = self.shard_of(key).ok_or_else(|| unknown_partition(None))?;
         if !self.driver.serves_reads(shard, now) {
-            return Err(self.refuse(shard, key, Reason::NotLeader));
+            return Err(self.refuse(shard, key, self.not_served(shard, now)));
         }
         let partition = data_shard(&self.driver, shard)
             .and_then(|state| state.partition(key))
             .ok_or_else(|| unknown_partition(self.hint(shard, 0)))?;
         self.check_epoch(shard, partition, client_epoch, now)?;
         Ok((shard, partition))
+    }
+
+    /// Why a shard that serves no reads does not: only who leads it has progress to tell.
+    fn not_served(&self, shard: ShardId, now: Now) -> Reason {
+        let leads = self.driver.progress(shard).next().is_some();
+        if leads && self.driver.deciding(shard, now).is_none() {
+            Reason::NotReady
+        } else {
+            Reason::NotLeader
+        }
     }
 
     pub(super) fn check_epoch(

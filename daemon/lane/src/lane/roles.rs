@@ -82,10 +82,11 @@ impl<D: Disk> Lane<D> {
         let state = data_shard(&self.driver, shard);
         let records = state.into_iter().flat_map(holdfast_log::Shard::groups);
         let records = records.filter_map(|(_, group, rows)| Some((group, rows.record()?)));
+        let group_now = self.pauses.without(now);
         let leading = Leading {
             term,
             decider,
-            coordinator: Coordinator::load(group_settings(&self.settings), records, now),
+            coordinator: Coordinator::load(group_settings(&self.settings), records, group_now),
             building: None,
             in_line: BTreeMap::new(),
             reconciling: BTreeSet::new(),
@@ -112,7 +113,7 @@ impl<D: Disk> Lane<D> {
                 self.kept_deciders.insert(shard, std::mem::take(&mut leading.decider));
             }
             let mut effects = Vec::new();
-            leading.coordinator.stop(self.now, &mut effects);
+            leading.coordinator.stop(self.pauses.without(self.now), &mut effects);
             self.carry_out(shard, effects, self.now);
             if let Some(building) = leading.building {
                 let refusal = Refusal { outcome: Fate::DidNot, ..unknown.clone() };

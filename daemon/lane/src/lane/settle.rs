@@ -10,6 +10,7 @@ use holdfast_base::{Index, PartitionKey, ShardId, Term};
 use holdfast_coordinator::{GroupAnswer, GroupError};
 use holdfast_io::Disk;
 use holdfast_log::{CommandOutcome, Refused};
+use holdfast_metadata::Image;
 use holdfast_wal::Extent;
 
 use super::groups::group_error;
@@ -100,7 +101,7 @@ impl<D: Disk> Lane<D> {
             }
             (Slot::Produce { ticket, part, partition }, outcome) => {
                 // Refused at apply: every replica dropped it; the client tries again.
-                tracing::warn!(%partition, ?outcome, "a decided batch was refused at apply");
+                tell_refused_at_apply(&self.image, &partition, outcome);
                 let refusal = self.refuse(shard, &partition, Reason::NotLeader);
                 self.calls.fill_produce(ticket, part, Err(refusal));
             }
@@ -192,6 +193,17 @@ impl<D: Disk> Lane<D> {
     }
 }
 
+/// Topic and partition are fields of their own, so that `journalctl TOPIC=orders PARTITION=3` finds
+/// it; a topic that is gone is named by its id.
+fn tell_refused_at_apply(image: &Image, key: &PartitionKey, outcome: Option<CommandOutcome>) {
+    let topic = match image.topic_by_id(key.topic) {
+        Some(topic) => topic.name.clone(),
+        None => key.topic.to_string(),
+    };
+    let partition = key.partition;
+    tracing::warn!(topic, partition, ?outcome, "a decided batch was refused at apply");
+}
+
 /// A refusal of a proposal as an administrator reads it.
 fn admin_refusal(refusal: &Refusal) -> AdminRefusal {
     match (refusal.reason, refusal.outcome) {
@@ -234,3 +246,6 @@ pub(super) fn index_batches(
         batches.remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests;

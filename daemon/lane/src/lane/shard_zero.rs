@@ -117,7 +117,7 @@ impl<D: Disk> Lane<D> {
     }
 
     /// Settings of nodes may have changed: coordinators hear of it.
-    fn take_settings(&mut self) {
+    pub(super) fn take_settings(&mut self) {
         let settings = BrokerSettings::of(&self.image, &self.config.facts);
         if self.settings != settings {
             self.settings = settings;

@@ -325,3 +325,51 @@ fn a_group_lives_in_the_shard_of_its_slot() {
         assert_eq!(row.offset, 1);
     }
 }
+
+#[test]
+fn members_whose_heartbeats_wait_behind_a_pause_of_the_node_are_not_dropped() {
+    let mut node = Node::found(64 << 20);
+    let member = node.become_leader("billing", &["orders"]);
+    node.run_ms(2_000);
+    for _ in 0..3 {
+        // The process is stopped for twice the session timeout. What comes first is a turn, then
+        // what lies in the sockets.
+        node.now.boottime_ns += 20_000_000_000;
+        node.now.wall_ms += 20_000;
+        node.step();
+        let beaten = node.call(heartbeat("billing", &member));
+        assert_eq!(beaten, GroupAnswer::Heartbeat(Ok(())));
+    }
+    node.run_ms(9_900);
+    assert_eq!(node.describe("billing"), Ok((GroupState::Stable, 1)));
+    node.run_ms(200);
+    assert_eq!(node.describe("billing"), Ok((GroupState::Empty, 0)), "its own silence counts");
+}
+
+#[test]
+fn what_a_client_says_of_its_offset_comes_back_with_it_even_after_a_power_cut() {
+    let mut node = Node::found(MEGABYTES_64);
+    let partition = node.create("orders", 1, &[]);
+    let metadata = "offset 7 of file \u{fc}ber.csv".to_owned();
+    let new = NewOffset { partition, offset: 7, leader_epoch: 3, metadata: metadata.clone() };
+    let answer = node.ask(Request::CommitOffsets(CommitOffsets {
+        group: "sync".to_owned(),
+        member_id: String::new(),
+        instance_id: None,
+        generation: -1,
+        offsets: vec![new],
+    }));
+    assert!(matches!(answer, Answer::CommitOffsets(Ok(_))), "{answer:?}");
+    for _ in 0..2 {
+        let asked = FetchOffsets { group: "sync".to_owned(), partitions: Some(vec![partition]) };
+        let Answer::FetchOffsets(Ok(rows)) = node.ask(Request::FetchOffsets(asked)) else {
+            panic!("no offsets")
+        };
+        let [(key, OffsetRow { offset, leader_epoch, metadata: kept, .. })] = &rows[..] else {
+            panic!("{rows:?}")
+        };
+        assert_eq!((*key, *offset, *leader_epoch, kept), (partition, 7, 3, &metadata));
+        node.power_cut();
+        node.start();
+    }
+}

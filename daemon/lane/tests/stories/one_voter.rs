@@ -5,7 +5,8 @@ use holdfast_base::{PartitionKey, Term};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
 use holdfast_lane::{
     AdminReason, Answer, CreateTopic, DeleteRecordsPartition, EpochEnd, EpochEndPartition,
-    FoundOffset, ListOffsetsPartition, OffsetQuery, ProducePartition, Reason, Request,
+    FetchPartition, FetchRequest, FoundOffset, ListOffsetsPartition, OffsetQuery, ProducePartition,
+    Reason, Request,
 };
 
 use crate::node::{Node, batch, fetch, origin, produce, values};
@@ -305,4 +306,37 @@ fn the_only_node_is_the_quorum_and_holds_all_of_it() {
     assert_eq!((quorum.leader, quorum.term), (node.config.node, Term(1)));
     assert!(quorum.committed > 1);
     assert_eq!(quorum.voters, [(node.config.node, quorum.committed)]);
+}
+
+#[test]
+fn a_batch_larger_than_what_was_asked_for_is_served_whole_but_only_the_first() {
+    let mut node = Node::found(64 << 20);
+    let [one, two] = ["one", "two"].map(|name| node.create(name, 1, &[]));
+    for partition in [one, two] {
+        for number in 0..3 {
+            node.produce(partition, &format!("{number}{}", "x".repeat(2_000))).unwrap();
+        }
+    }
+    let asked = |partition| FetchPartition {
+        partition,
+        fetch_offset: 1,
+        max_bytes: 10,
+        current_leader_epoch: -1,
+        last_fetched_epoch: -1,
+    };
+    let request = FetchRequest {
+        min_bytes: 1,
+        max_bytes: 10,
+        deadline_ns: 0,
+        partitions: vec![asked(one), asked(two)],
+    };
+    let Answer::Fetch(found) = node.ask(Request::Fetch(request)) else { panic!("not a fetch") };
+    let found = found.into_iter().map(|part| {
+        let slices = part.unwrap().records.into_iter();
+        values(&slices.map(|slice| node.bytes_of(slice)).collect::<Vec<_>>())
+    });
+    let found: Vec<Vec<String>> = found.collect();
+    assert_eq!(found[0].len(), 1, "a consumer that asks for too little goes on all the same");
+    assert!(found[0][0].starts_with('1'));
+    assert!(found[1].is_empty());
 }

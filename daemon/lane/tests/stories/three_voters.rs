@@ -1,13 +1,15 @@
 //! Three nodes, each shard with a voter on each: what a change of leadership does to groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{ClusterId, CoordinatorSlot, LaneId, NodeId, Now, PartitionKey, TopicId};
+use holdfast_base::{
+    ClusterId, CoordinatorSlot, LaneId, NodeId, Now, PartitionKey, ShardId, TopicId,
+};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimDisk, SimFaults};
 use holdfast_lane::{
     Answer, CreateTopic, FetchOffsets, Founding, GroupAnswer, GroupCall, GroupError, Joined, Lane,
-    LaneConfig, NodeFacts, PlantedBugs, Request, Ticket,
+    LaneConfig, ListOffsetsPartition, NodeFacts, OffsetQuery, PlantedBugs, Reason, Request, Ticket,
 };
 use holdfast_wal::WalConfig;
 
@@ -161,6 +163,33 @@ impl Cluster {
         panic!("no node creates {name}");
     }
 
+    fn shard_of(&self, partition: PartitionKey) -> ShardId {
+        let image = self.members[0].lane.metadata().unwrap().image();
+        let topic = image.topic_by_id(partition.topic).unwrap();
+        image.shard_of(topic, partition.partition).unwrap().0
+    }
+
+    fn slots_of(&self, shard: ShardId) -> Vec<CoordinatorSlot> {
+        let image = self.members[0].lane.metadata().unwrap().image();
+        let here =
+            |slot: &CoordinatorSlot| image.shard_of_slot(*slot).is_some_and(|at| at.0 == shard);
+        (0..CoordinatorSlot::COUNT).map(CoordinatorSlot).filter(here).collect()
+    }
+
+    /// Who answers for the partition.
+    fn leader_of(&mut self, partition: PartitionKey) -> usize {
+        for place in (0..self.members.len()).cycle().take(60_000) {
+            let Answer::ListOffsets(found) = self.ask(place, latest(partition)) else {
+                panic!("no offsets")
+            };
+            if found[0].is_ok() {
+                return place;
+            }
+            self.step();
+        }
+        panic!("nobody leads {partition}");
+    }
+
     fn become_leader(&mut self, place: usize, group: &str) -> Joined {
         let GroupAnswer::Join(Ok(joined)) = self.call(place, join(group, "", &["orders"])) else {
             panic!("not joined")
@@ -169,6 +198,11 @@ impl Cluster {
         assert!(matches!(synced, GroupAnswer::Sync(Ok(_))), "{synced:?}");
         joined
     }
+}
+
+fn latest(partition: PartitionKey) -> Request {
+    let query = OffsetQuery::Latest;
+    Request::ListOffsets(vec![ListOffsetsPartition { partition, query, current_leader_epoch: -1 }])
 }
 
 #[test]
@@ -213,6 +247,49 @@ fn another_node_takes_over_the_group_with_its_members_and_offsets() {
         rows.iter().map(|(key, row)| (*key, row.offset)).collect::<Vec<_>>(),
         [(partition, 7)]
     );
+}
+
+#[test]
+fn a_new_leader_says_that_it_is_loading_until_it_has_applied_what_older_terms_left() {
+    let mut cluster = Cluster::found();
+    let (_, topic) = cluster.create("orders");
+    let partition = PartitionKey { topic, partition: 0 };
+    let old = cluster.leader_of(partition);
+    let shard = cluster.shard_of(partition);
+    // A group whose slot the same shard holds.
+    let slots: Vec<CoordinatorSlot> = cluster.slots_of(shard);
+    let group = (0..)
+        .map(|number| format!("group-{number}"))
+        .find(|name| slots.contains(&CoordinatorSlot::of(name)))
+        .unwrap();
+    cluster.cut_off.insert(old);
+    let mut told: BTreeMap<usize, Vec<(Reason, GroupError)>> = BTreeMap::new();
+    let others: Vec<usize> = (0..3).filter(|place| *place != old).collect();
+    let new = 'elected: loop {
+        for place in others.iter().copied() {
+            let describe = GroupCall::Describe { group: group.clone() };
+            let described = cluster.submit(place, Request::Group(describe));
+            let listed = cluster.submit(place, latest(partition));
+            let described = cluster.wait_for(place, described);
+            match cluster.wait_for(place, listed) {
+                Answer::ListOffsets(mut found) => match found.remove(0) {
+                    Ok(_) => break 'elected place,
+                    Err(refusal) => {
+                        let Answer::Group(GroupAnswer::Describe(Err(error))) = described else {
+                            panic!("no offsets, and yet {described:?}")
+                        };
+                        told.entry(place).or_default().push((refusal.reason, error));
+                    }
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let told = &told[&new];
+    assert_eq!(told.first().unwrap().0, Reason::NotLeader, "before its election");
+    let (reason, error) = told.last().unwrap();
+    assert_eq!(*reason, Reason::NotReady, "elected, and not ready");
+    assert_eq!(*error, GroupError::LoadInProgress);
 }
 
 #[test]

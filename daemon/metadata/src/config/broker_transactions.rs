@@ -2,7 +2,7 @@
 //!
 //! Names, types, defaults and rules are those of Kafka 4.3.1, the sentences are our own.
 
-use super::table::Effect::{self, Later};
+use super::table::Effect::{self, Later, Used};
 use super::table::ValidValues::{Boolean, Integer};
 use super::table::{I16, I32, NO_INTERNAL_TOPICS};
 
@@ -17,7 +17,7 @@ settings! {
         "How long at most a node waits before it asks again whether a partition belongs to a transaction.";
     "add.partitions.to.txn.retry.backoff.ms": Int = Some("20"), Integer(1, I32), ReadOnly, Later,
         "How long a node waits before it asks again whether a partition belongs to a transaction.";
-    "producer.id.expiration.ms": Int = Some("86400000"), Integer(1, I32), ClusterWide, Later,
+    "producer.id.expiration.ms": Int = Some("86400000"), Integer(1, I32), ClusterWide, Used,
         "How long a partition remembers a producer that sends nothing.";
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = Some("10000"),
         Integer(1, I32), ReadOnly, Later,

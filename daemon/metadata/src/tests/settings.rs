@@ -136,6 +136,19 @@ fn what_every_node_has_set_is_the_default_of_topics_that_do_not_set_theirs() {
 }
 
 #[test]
+fn a_topics_settings_are_kafkas_defaults_where_nobody_said_anything() {
+    let mut leader = Leader::founded(1, &[1]);
+    leader.create(&topic("t", 1)).unwrap();
+    let image = leader.metadata.image();
+    let settings = TopicSettings::of_topic(&image, image.topic("t").unwrap());
+    assert_eq!(settings.max_message_bytes, 1_048_588);
+    assert_eq!(settings.timestamp_after_max_ms, 3_600_000, "an hour since KIP-1030");
+    assert_eq!(settings.timestamp_before_max_ms, i64::MAX);
+    assert_eq!((settings.retention_ms, settings.retention_bytes), (7 * 24 * 3_600_000, -1));
+    assert!(settings.deletes && !settings.compacts && !settings.log_append_time);
+}
+
+#[test]
 fn a_nodes_settings_are_kafkas_defaults_until_somebody_says_otherwise() {
     let leader = Leader::founded(3, &[1, 3]);
     let image = leader.metadata.image();

@@ -62,7 +62,7 @@ fn oracle_partition(version: i16, partition: &FetchPartition) -> PartitionData {
     let records = partition.records.as_ref().map(|slices| Bytes::from(slices.concat()));
     let mut oracle = PartitionData::default()
         .with_partition_index(partition.index)
-        .with_error_code(partition.error.code())
+        .with_error_code(partition.error.in_version(version).code())
         .with_high_watermark(partition.high_watermark)
         .with_last_stable_offset(partition.last_stable_offset)
         .with_aborted_transactions(aborted)
