@@ -21,12 +21,11 @@ pub mod budget;
 pub mod reader;
 pub mod writer;
 
-use crate::metrics::{answer_error, produce_errors};
+use crate::metrics::{answer_error, part_errors};
 use crate::node::Node;
 use budget::Reservation;
 use bytes::Bytes;
 use holdfast_broker::{Broker, Context, Order, Reply, ReplyFuture, order_of};
-use holdfast_protocol::Api;
 use holdfast_protocol::frame::LENGTH_BYTES;
 use reader::{Frame, FrameReader, ReadEnd};
 use std::collections::VecDeque;
@@ -221,11 +220,10 @@ fn count(node: &Node, done: &Unanswered, reply: &Reply) {
     match reply {
         Reply::Send(pieces) => {
             let first = pieces.first().map_or(&[][..], |piece| piece);
-            if done.key == Api::Produce.key() {
-                produce_errors(done.version, first, |code| api.error(code));
-            } else if let Some(code) = answer_error(done.key, done.version, first) {
+            if let Some(code) = answer_error(done.key, done.version, first) {
                 api.error(code);
             }
+            part_errors(done.key, done.version, pieces, |code| api.error(code));
         }
         Reply::Silence => {}
         Reply::Close(_) => api.closed.add(1),

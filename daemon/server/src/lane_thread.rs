@@ -21,7 +21,7 @@ use holdfast_base::{Clock, Now};
 use holdfast_broker::{LaneClient, PendingAnswer};
 use holdfast_consensus::Role;
 use holdfast_io::{WaitableDisk, Waker};
-use holdfast_lane::{Answer, Lane, Published, Request, Ticket};
+use holdfast_lane::{Answer, Lane, NodeFacts, Published, Request, Ticket};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -38,6 +38,8 @@ struct Call {
 #[derive(Default)]
 struct Inbox {
     calls: Vec<Call>,
+    /// The node's own configuration, when it was read again.
+    facts: Option<NodeFacts>,
     stop: bool,
     /// The lane has ended: calls are dropped, their callers see no answer.
     closed: bool,
@@ -62,6 +64,12 @@ impl LaneDoor {
         self.waker.wake();
     }
 
+    /// Hands over the node's own configuration, read again.
+    pub fn set_facts(&self, facts: NodeFacts) {
+        self.lock().facts = Some(facts);
+        self.waker.wake();
+    }
+
     /// Lets the lane answer what it has and end.
     pub fn stop(&self) {
         self.lock().stop = true;
@@ -72,11 +80,11 @@ impl LaneDoor {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what has come in to `calls`; returns whether to stop.
-    fn take(&self, calls: &mut Vec<Call>) -> bool {
+    /// Moves what has come in to `calls`; returns a configuration read again, and whether to stop.
+    fn take(&self, calls: &mut Vec<Call>) -> (Option<NodeFacts>, bool) {
         let mut inbox = self.lock();
         std::mem::swap(&mut inbox.calls, calls);
-        inbox.stop
+        (inbox.facts.take(), inbox.stop)
     }
 }
 
@@ -158,7 +166,10 @@ pub fn run<D: WaitableDisk>(
     let mut ready = Some(ready);
     loop {
         let now = clock.now();
-        let stop = door.take(&mut calls);
+        let (facts, stop) = door.take(&mut calls);
+        if let Some(facts) = facts {
+            lane.set_facts(facts);
+        }
         for Call { request, answer } in calls.drain(..) {
             let ticket = open.open(answer);
             lane.handle(ticket, request, now);

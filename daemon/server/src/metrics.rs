@@ -8,14 +8,14 @@ pub mod docs;
 mod errors;
 mod exposition;
 mod page;
+mod part_errors;
 mod process;
-mod produce_errors;
 pub mod table;
 
 pub use errors::answer_error;
 pub(crate) use page::role_text;
 pub use page::{CONTENT_TYPE, render};
-pub use produce_errors::produce_errors;
+pub use part_errors::part_errors;
 
 use holdfast_protocol::SUPPORTED;
 use std::collections::BTreeMap;
@@ -94,8 +94,7 @@ pub struct ApiMetrics {
     pub latency: Histogram,
     /// Requests that ended their connection.
     pub closed: Counter,
-    /// Errors of answers as a whole, of Produce by partition, by Kafka's code. Locked for these
-    /// only.
+    /// Errors of answers as a whole and of their partitions, by Kafka's code. Locked for these only.
     errors: Mutex<BTreeMap<i16, u64>>,
 }
 

@@ -11,6 +11,7 @@
 
 use crate::boot::arguments::Arguments;
 use crate::boot::facts::facts;
+use crate::lane_thread::LaneDoor;
 use crate::logging;
 use crate::node::Node;
 use crate::service_manager;
@@ -30,6 +31,7 @@ pub struct Reload {
     options: Options,
     node: Arc<Node>,
     broker: Arc<Broker>,
+    lane: LaneDoor,
 }
 
 impl Reload {
@@ -40,10 +42,12 @@ impl Reload {
         loaded: Loaded,
         node: Arc<Node>,
         broker: Arc<Broker>,
+        lane: LaneDoor,
     ) -> Reload {
         let Loaded { effective, options, .. } = loaded;
         let (started, started_options) = (effective.clone(), options.clone());
-        Reload { arguments, started, started_options, held: effective, options, node, broker }
+        let held = effective;
+        Reload { arguments, started, started_options, held, options, node, broker, lane }
     }
 
     /// How long a stop waits for connections, as it holds now.
@@ -91,6 +95,7 @@ impl Reload {
             let holding = self.holding(&options);
             let facts = facts(&holding, identity.node, self.node.address.get().copied());
             self.broker.set_facts(facts.clone());
+            self.lane.set_facts(facts.clone());
             self.node.set_facts(facts);
         }
         if now.is_empty() && later.is_empty() {

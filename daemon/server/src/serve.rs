@@ -246,3 +246,22 @@ async fn stop_signal() -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    #[tokio::test]
+    async fn a_connection_answers_without_delay_and_notices_a_dead_client() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        let address = listener.local_addr().expect("bound");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_client, (stream, peer)) = (client.expect("connects"), accepted.expect("accepts"));
+        prepare(&stream, peer);
+        assert!(stream.nodelay().expect("a socket"));
+        assert!(getsockopt(&stream, sockopt::KeepAlive).expect("a socket"));
+        let idle = getsockopt(&stream, sockopt::TcpKeepIdle).expect("a socket");
+        assert_eq!(u64::from(idle), KEEPALIVE_IDLE.as_secs());
+    }
+}

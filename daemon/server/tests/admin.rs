@@ -38,6 +38,18 @@ fn metrics_count_what_clients_did() {
     // Heartbeat v0 of a group nobody knows: UNKNOWN_MEMBER_ID.
     client.send(&request(12, 0, 9, &[0, 1, b'g', 0, 0, 0, 1, 0, 1, b'm']));
     client.answer();
+    // ListOffsets v1 and DeleteRecords v0 of a topic that is not there.
+    let absent =
+        |rest: &[u8]| [&[0, 0, 0, 1, 0, 2, b'n', b'o', 0, 0, 0, 1, 0, 0, 0, 0], rest].concat();
+    client.send(&request(2, 1, 10, &[&[255; 4][..], &absent(&[255; 8])].concat()));
+    client.answer();
+    client.send(&request(
+        21,
+        0,
+        11,
+        &absent(&[255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 9, 9]),
+    ));
+    client.answer();
     let (status, page) = node.get("/metrics");
     assert_eq!(status, 200);
     let samples = samples(&page);
@@ -48,6 +60,8 @@ fn metrics_count_what_clients_did() {
     assert_eq!(value("holdfast_request_duration_seconds_bucket{api=\"Produce\",le=\"+Inf\"}"), 4.0);
     assert!(value("holdfast_request_duration_seconds_sum{api=\"Produce\"}") > 0.0);
     assert_eq!(value("holdfast_request_errors_total{api=\"Heartbeat\",code=\"25\"}"), 1.0);
+    assert_eq!(value("holdfast_request_errors_total{api=\"ListOffsets\",code=\"3\"}"), 1.0);
+    assert_eq!(value("holdfast_request_errors_total{api=\"DeleteRecords\",code=\"3\"}"), 1.0);
     assert_eq!(value("holdfast_connections"), 1.0);
     assert_eq!((value("holdfast_topics"), value("holdfast_partitions")), (1.0, 1.0));
     assert_eq!((value("holdfast_ready"), value("holdfast_boots")), (1.0, 1.0));

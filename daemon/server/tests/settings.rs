@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::{Node, Scratch, api_versions, latest_offset, metadata, produce, refused, run};
+use common::clock::pause;
+use common::{Client, Node, Scratch, api_versions, latest_offset, metadata, produce, refused, run};
 use holdfast_batch::{BatchBuilder, Codec, RecordDraft};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn text(output: &std::process::Output) -> String {
     format!(
@@ -120,6 +122,52 @@ fn a_reload_applies_what_it_can_and_a_wrong_one_changes_nothing() {
     node.wait_for_line("max.connections.per.ip");
     assert_eq!(value("holdfast_connections_refused_per_ip_total"), "1");
 }
+
+/// Answers of Produce v7 for one partition: error and base offset.
+fn produced(client: &mut Client, sequence: i32) -> i16 {
+    let mut batch =
+        BatchBuilder::new(Codec::None).record(RecordDraft::value(-1, format!("record {sequence}")));
+    (batch.producer_id, batch.producer_epoch, batch.base_sequence) = (4_000, 0, sequence);
+    client.send(&produce(1, -1, "once", batch.build().expect("an honest batch")));
+    let (_, answer) = client.answer();
+    // Topics, its name, partitions, the index; then the error.
+    let at = 4 + 2 + "once".len() + 4 + 4;
+    i16::from_be_bytes([answer[at], answer[at + 1]])
+}
+
+#[test]
+fn an_expiry_set_in_the_file_holds_in_the_log_after_a_reload_and_a_group_limit_waits() {
+    let scratch = Scratch::new();
+    let file = config(&scratch, "");
+    let (data, flags) = (scratch.0.join("data"), ["--config", name(&file)]);
+    let node = Node::start_with(&data, &flags);
+    let mut client = node.connect();
+    client.send(&metadata(1, "once"));
+    client.answer();
+    assert_eq!(produced(&mut client, 0), 0);
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait(), Some(0));
+
+    // The producer is older than this run; only its expiry, a day, keeps it.
+    let node = Node::start_with(&data, &flags);
+    let mut client = node.connect();
+    pause(EXPIRY_ROUND);
+    assert_eq!(produced(&mut client, 7), 45, "OUT_OF_ORDER_SEQUENCE_NUMBER: it is remembered");
+    config(&scratch, "[kafka]\n\"producer.id.expiration.ms\" = 1\n\"group.max.size\" = 3\n");
+    node.signal(Signal::SIGHUP);
+    let line = node.wait_for_line("applied:");
+    assert!(line.ends_with("applied: kafka.producer.id.expiration.ms"), "{line}");
+    let line = node.wait_for_line("waiting for a restart");
+    assert!(line.ends_with("kafka.group.max.size"), "{line}");
+    let forgotten = (0..12).any(|_| {
+        pause(EXPIRY_ROUND / 5);
+        produced(&mut client, 7) == 0
+    });
+    assert!(forgotten, "its sequence begins anew");
+}
+
+/// The lane looks for what has expired every five seconds.
+const EXPIRY_ROUND: Duration = Duration::from_secs(6);
 
 #[test]
 fn who_comes_when_all_connections_are_taken_waits_and_is_served() {

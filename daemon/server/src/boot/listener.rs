@@ -73,3 +73,34 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> Report {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    fn loopback() -> BoundListener {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        BoundListener::bind(address).unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    #[tokio::test]
+    async fn nobody_connects_before_the_node_is_ready_and_a_thousand_may_wait_afterwards() {
+        let bound = loopback();
+        let address = bound.address();
+        let refused = TcpStream::connect(address).expect_err("it does not listen");
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        let _listener = bound.listen(BACKLOG).unwrap_or_else(|report| panic!("{report}"));
+        TcpStream::connect(address).expect("it listens");
+        const { assert!(BACKLOG >= 1_024, "hundreds of consumers may start at once") };
+    }
+
+    #[tokio::test]
+    async fn two_nodes_never_share_a_port() {
+        let first = loopback();
+        let address = first.address();
+        let _listener = first.listen(1).unwrap_or_else(|report| panic!("{report}"));
+        let second = BoundListener::bind(address).and_then(|bound| bound.listen(1).map(drop));
+        assert_eq!(second.err().map(|report| report.code), Some(Code::PortInUse));
+    }
+}

@@ -5,8 +5,8 @@
 //! length 4 │ correlation id 4 │ tags 1 (flexible versions) │ throttle 4 (from a version on) │ error 2
 //! ```
 //!
-//! Caveat: APIs that answer for each topic or partition (ListOffsets, most of the administrative
-//! ones) have no such error; what they refuse is not counted. Produce is, in `produce_errors`.
+//! Caveat: administrative APIs that answer for each topic or resource have no such error; what they
+//! refuse is not counted. Partitions of the others are, in `part_errors`.
 
 use holdfast_protocol::Api;
 use holdfast_protocol::messages::ApiKey;

@@ -17,8 +17,9 @@ const OWNED: &[(&str, &str)] = &[
     ("process.roles", "the node itself, which has both roles"),
 ];
 
-/// What connections and the broker read, and can change while they run. The lane's (groups,
-/// offsets, expiry) are read when it starts.
+/// What connections and the broker read, and what Kafka lets change while nodes run of what the
+/// lane reads. Its other settings (groups, offsets) are read-only in Kafka: a node keeps those it
+/// started with.
 const RELOADED: &[&str] = &[
     "auto.create.topics.enable",
     "connections.max.idle.ms",
@@ -26,6 +27,7 @@ const RELOADED: &[&str] = &[
     "max.connections",
     "max.connections.per.ip",
     "num.partitions",
+    "producer.id.expiration.ms",
 ];
 
 /// Whether a change takes hold at SIGHUP.

@@ -262,6 +262,9 @@ impl<'a> Reader<'a> {
                         "give HOST:PORT, as clients reach this node",
                     )
                 })?;
+                // Clients may try ::1 first, where nobody listens.
+                let is_v4_only = host.eq_ignore_ascii_case("localhost") && listen.is_ipv4();
+                let host = if is_v4_only { "127.0.0.1".to_owned() } else { host };
                 Endpoint { host, port }
             }
         };

@@ -148,6 +148,19 @@ fn a_wildcard_is_never_advertised() {
 }
 
 #[test]
+fn a_node_called_localhost_is_advertised_where_it_listens() {
+    let advertised = |listen: &str, advertise: &[&str]| {
+        let all = [&["--listen", listen][..], advertise].concat();
+        flags(&all).expect("reachable").advertised.host
+    };
+    let by_name = ["--advertise", "localhost:9092"];
+    assert_eq!(advertised("127.0.0.1:9092", &by_name), "127.0.0.1", "::1 may be tried first");
+    assert_eq!(advertised("0.0.0.0:9092", &by_name), "127.0.0.1");
+    assert_eq!(advertised("[::1]:9092", &by_name), "localhost");
+    assert_eq!(advertised("localhost:9092", &[]), "127.0.0.1");
+}
+
+#[test]
 fn a_wrong_value_is_refused_with_the_right_ones() {
     for (flag, part) in [
         ("--wal-size=1.5GiB", "512MiB"),

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test program uses its part")]
 
+pub(crate) mod clock;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ProduceRequest, TopicName};
