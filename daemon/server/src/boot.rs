@@ -144,7 +144,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
             .map_or(MAX_REQUEST_BYTES, |b| b.min(MAX_REQUEST_BYTES)),
         listener: Arc::from(LISTENER_NAME),
         advertised,
-        reload: Reload::new(arguments, loaded, node, broker),
+        reload: Reload::new(arguments, loaded, node, broker, door.clone()),
     };
     let end = runtime.block_on(serve_until_stopped(service, door, started.thread));
     match end {
