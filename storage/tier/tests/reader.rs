@@ -42,7 +42,7 @@ fn read(arguments: &[&str], path: &Path) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/read_objects.py");
     let mut command = Command::new("python3");
     command.arg(script).args(arguments).arg(path);
-    command.output().expect("python3 runs: it is needed to build a package too")
+    command.output().expect("python3 starts; install the package python3")
 }
 
 fn text(bytes: &[u8]) -> &str {
