@@ -23,6 +23,7 @@ mod read;
 pub mod recovery;
 mod space;
 mod status;
+mod trim;
 mod wal;
 
 #[cfg(test)]

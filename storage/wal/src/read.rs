@@ -17,6 +17,8 @@ use crate::wal::{Request, Wal, WalEvent};
 #[derive(Debug)]
 pub(crate) struct PendingRead {
     token: u64,
+    /// Stays as it is until the read has ended.
+    pub(crate) segment: SegmentNumber,
     /// How far the extent starts behind the aligned read.
     skip: usize,
     len_bytes: usize,
@@ -189,7 +191,12 @@ impl<D: Disk> Wal<D> {
         };
         let (start, len) = widen(extent.offset, (extent.len_bytes as usize).max(1));
         let skip = (extent.offset - start) as usize;
-        let read = PendingRead { token, skip, len_bytes: extent.len_bytes as usize };
+        let read = PendingRead {
+            token,
+            segment: extent.segment,
+            skip,
+            len_bytes: extent.len_bytes as usize,
+        };
         let request = self.request(Request::Read(read));
         self.disk.submit_read(file, start, len, request);
         self.disk.flush_submissions();

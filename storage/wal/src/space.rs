@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! wanted --tick--> creating --Ok--> ready --take--> in use by a segment
-//!    ^---- Full: back off, try again ----'
+//!    ^---- Full: back off, try again ----'  ^-------- release (trimmed) --'
 //! ```
 //! A segment may take a slot whose file is not there yet; its frames then wait. `Full` is the
 //! device's word: until a create succeeds, capacity is what exists.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast_io::FileId;
 
@@ -37,6 +37,8 @@ pub(crate) struct Space {
     /// How many are kept zeroed ahead.
     spares_min: usize,
     files: BTreeMap<u32, FileId>,
+    /// Files that held a segment before, or may have: not all zeros.
+    recycled: BTreeSet<u32>,
     /// Free files, ready to be taken.
     ready: VecDeque<u32>,
     /// Slots that have no file yet, taken or not, oldest first.
@@ -58,6 +60,7 @@ impl Space {
             files_max: (config.capacity_bytes / config.segment_bytes) as usize,
             spares_min: 1 + config.reserve_bytes.div_ceil(usable) as usize,
             files: BTreeMap::new(),
+            recycled: BTreeSet::new(),
             ready: VecDeque::new(),
             wanted: VecDeque::new(),
             taken_unready: 0,
@@ -76,6 +79,22 @@ impl Space {
         if free {
             self.ready.push_back(slot);
         }
+    }
+
+    /// A file found at boot that is not zeros where a header lies.
+    pub(crate) fn not_blank(&mut self, slot: u32) {
+        self.recycled.insert(slot);
+    }
+
+    /// A segment's file is free for another.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.recycled.insert(slot);
+        self.ready.push_back(slot);
+    }
+
+    /// Whether a file may hold a segment's header already.
+    pub(crate) fn is_recycled(&self, slot: u32) -> bool {
+        self.recycled.contains(&slot)
     }
 
     pub(crate) fn file(&self, slot: u32) -> Option<FileId> {

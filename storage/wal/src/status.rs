@@ -15,6 +15,7 @@ pub(crate) struct Counters {
     pub(crate) frame_bytes: u64,
     pub(crate) writes: u64,
     pub(crate) sealed: u64,
+    pub(crate) released: u64,
 }
 
 /// A look at the log.
@@ -24,6 +25,8 @@ pub struct WalStatus {
     pub boot: BootCount,
     /// The open segment.
     pub open_segment: SegmentNumber,
+    /// The oldest segment of the log.
+    pub oldest_segment: SegmentNumber,
     /// Where its next frame goes.
     pub open_offset: u64,
     /// Segments of the log, the open one included.
@@ -52,6 +55,8 @@ pub struct WalStatus {
     pub bytes_written: u64,
     /// Since this start: segments sealed.
     pub seals_written: u64,
+    /// Since this start: segments given back by trimming.
+    pub segments_released: u64,
 }
 
 impl<D: Disk> Wal<D> {
@@ -95,6 +100,7 @@ impl<D: Disk> Wal<D> {
         WalStatus {
             boot: self.boot,
             open_segment: self.tail.segment,
+            oldest_segment: self.oldest_segment(),
             open_offset: self.tail.offset,
             segments: self.segments.len() as u64,
             sealed: self.segments.values().filter(|segment| segment.sealed).count() as u64,
@@ -110,6 +116,7 @@ impl<D: Disk> Wal<D> {
             frames: self.counters.frames,
             bytes_written: self.counters.frame_bytes,
             seals_written: self.counters.sealed,
+            segments_released: self.counters.released,
         }
     }
 }

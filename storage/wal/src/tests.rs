@@ -4,4 +4,5 @@ mod crash;
 mod damage;
 mod space;
 pub(crate) mod support;
+mod trim;
 mod way;

@@ -5,6 +5,7 @@
 //!                            | waits for: the segment's file, its header, room in W
 //! roll:  header of n+1 -> both copies durable -> frames of n+1 may go
 //!                                             -> all frames of n durable -> seal of n
+//! trim:  every replica past what n and all before it hold -> the file of n is a spare
 //! ```
 //!
 //! Invariants: `durable ≤ last frame submitted ≤ last frame built`; frames enter the device in
@@ -14,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use holdfast_base::{BootCount, Now, ReplicaId, ShardId};
+use holdfast_base::{BootCount, Index, Now, ReplicaId, ShardId};
 use holdfast_io::{BufferPool, Completion, Disk, DiskError, DiskErrorKind, FileId, Token};
 
 use crate::build::{self, Draft};
@@ -59,6 +60,40 @@ pub(crate) struct Segment {
     /// Both copies of its header are durable.
     pub(crate) header_durable: bool,
     pub(crate) sealed: bool,
+    /// The last index of every replica when the next segment was opened; `None` in the open one.
+    /// No entry in this segment or before it, dead ones aside, has a higher index.
+    pub(crate) closing: Option<Vec<ReplicaLast>>,
+}
+
+/// A replica's last index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ReplicaLast {
+    pub(crate) shard: ShardId,
+    pub(crate) replica: ReplicaId,
+    pub(crate) last: Index,
+}
+
+impl ReplicaLast {
+    /// Of every row of a table.
+    pub(crate) fn all<'a>(rows: impl Iterator<Item = &'a ReplicaRow>) -> Vec<ReplicaLast> {
+        rows.map(|row| ReplicaLast {
+            shard: row.identity.shard,
+            replica: row.identity.replica,
+            last: row.last,
+        })
+        .collect()
+    }
+}
+
+/// A segment header on its way to the device.
+#[derive(Debug)]
+struct HeaderWrite {
+    segment: SegmentNumber,
+    /// Copies not yet durable.
+    left: u8,
+    /// The second copy, where it has to wait for the first: the file held another segment, and one
+    /// whole header must stay in it whenever the power goes.
+    second: Option<(FileId, Bytes)>,
 }
 
 /// Where the next frame goes.
@@ -101,7 +136,7 @@ pub(crate) struct Sealing {
 /// What a token stands for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    HeaderCopy(SegmentNumber),
+    HeaderCopy,
     Frame(FrameNumber),
     Seal(SegmentNumber),
     Create(u32),
@@ -126,8 +161,8 @@ pub struct Wal<D: Disk> {
     queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
     pub(crate) in_flight_bytes: u64,
-    header_copies_left: u8,
-    sealing: VecDeque<Sealing>,
+    header: Option<HeaderWrite>,
+    pub(crate) sealing: VecDeque<Sealing>,
     next_token: u64,
     failed: Option<DiskError>,
     failed_told: bool,
@@ -188,7 +223,7 @@ impl<D: Disk> Wal<D> {
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
-            header_copies_left: 0,
+            header: None,
             sealing: VecDeque::new(),
             next_token: 0,
             failed: None,
@@ -307,6 +342,7 @@ impl<D: Disk> Wal<D> {
                 Completion::Read { token, result } => {
                     if let Some(Request::Read(read)) = self.requests.remove(&token.0) {
                         events.push(read.finish(result));
+                        self.release_segments();
                     }
                 }
             }
@@ -520,6 +556,7 @@ impl<D: Disk> Wal<D> {
             durable: self.durable,
             previous: self.tail.segment,
             previous_end: self.tail.offset,
+            oldest: self.oldest_segment(),
             in_flight_bytes_max: self.config.in_flight_bytes_max,
             chain: self.tail.chain,
             replicas: self.replicas.values().cloned().collect(),
@@ -533,7 +570,11 @@ impl<D: Disk> Wal<D> {
             last_frame: FrameNumber(self.tail.next_frame.0 - 1),
             next_segment: number,
         });
-        self.segments.insert(number, Segment { slot, header_durable: false, sealed: false });
+        if let Some(full) = self.segments.get_mut(&self.tail.segment) {
+            full.closing = Some(ReplicaLast::all(self.replicas.values()));
+        }
+        let opened = Segment { slot, header_durable: false, sealed: false, closing: None };
+        self.segments.insert(number, opened);
         self.tail.segment = number;
         self.tail.offset = DATA_START;
         self.tail.first_frame = self.tail.next_frame;
@@ -545,18 +586,20 @@ impl<D: Disk> Wal<D> {
             match self.queue.front() {
                 Some(Queued::Header { segment, .. }) => {
                     let Some(file) = self.file_of(*segment) else { break };
-                    if self.header_copies_left > 0 {
+                    if self.header.is_some() {
                         break;
                     }
                     let Some(Queued::Header { segment, copy }) = self.queue.pop_front() else {
                         unreachable!("the front was a header")
                     };
-                    self.header_copies_left = 2;
-                    for offset in [0, HEADER_COPY_BYTES] {
-                        let token = self.request(Request::HeaderCopy(segment));
-                        self.disk.submit_write(file, offset, copy.clone(), token);
-                        self.counters.writes += 1;
-                    }
+                    self.write_header_copy(file, 0, copy.clone());
+                    let second = if self.space.is_recycled(self.segments[&segment].slot) {
+                        Some((file, copy))
+                    } else {
+                        self.write_header_copy(file, HEADER_COPY_BYTES, copy);
+                        None
+                    };
+                    self.header = Some(HeaderWrite { segment, left: 2, second });
                 }
                 Some(Queued::Frame { segment, bytes, .. }) => {
                     let len_bytes = bytes.len() as u64;
@@ -583,6 +626,27 @@ impl<D: Disk> Wal<D> {
             }
         }
         self.seal();
+    }
+
+    fn write_header_copy(&mut self, file: FileId, offset: u64, copy: Bytes) {
+        let token = self.request(Request::HeaderCopy);
+        self.disk.submit_write(file, offset, copy, token);
+        self.counters.writes += 1;
+    }
+
+    /// One copy is durable: the second may go, or the segment is open.
+    fn header_copy_durable(&mut self) {
+        let Some(header) = &mut self.header else { return };
+        header.left -= 1;
+        let segment = header.segment;
+        if let Some((file, copy)) = header.second.take() {
+            self.write_header_copy(file, HEADER_COPY_BYTES, copy);
+        } else if header.left == 0 {
+            self.header = None;
+            if let Some(segment) = self.segments.get_mut(&segment) {
+                segment.header_durable = true;
+            }
+        }
     }
 
     fn seal(&mut self) {
@@ -620,19 +684,13 @@ impl<D: Disk> Wal<D> {
             return;
         }
         match request {
-            Request::HeaderCopy(number) => {
-                self.header_copies_left -= 1;
-                if self.header_copies_left == 0
-                    && let Some(segment) = self.segments.get_mut(&number)
-                {
-                    segment.header_durable = true;
-                }
-            }
+            Request::HeaderCopy => self.header_copy_durable(),
             Request::Seal(number) => {
                 self.counters.sealed += 1;
                 if let Some(segment) = self.segments.get_mut(&number) {
                     segment.sealed = true;
                 }
+                self.release_segments();
             }
             Request::Frame(number) => {
                 let place = self.in_flight.iter_mut().find(|flight| flight.number == number);

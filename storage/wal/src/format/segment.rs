@@ -31,7 +31,8 @@ pub(crate) mod at {
     pub(crate) const REPLICAS: usize = CHAIN + 4;
     pub(crate) const TOMBSTONES: usize = REPLICAS + 4;
     pub(crate) const RESERVED: usize = TOMBSTONES + 4;
-    pub(crate) const KEY_ID: usize = RESERVED + 12;
+    pub(crate) const OLDEST: usize = RESERVED + 4;
+    pub(crate) const KEY_ID: usize = OLDEST + 8;
     pub(crate) const END: usize = KEY_ID + 16;
 }
 
@@ -101,6 +102,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) previous: SegmentNumber,
     /// Where the frames of `previous` end that belong to the log.
     pub(crate) previous_end: u64,
+    /// The oldest segment of the log at that moment; older ones are trimmed, and their files may
+    /// be overwritten from then on. `≤ number`.
+    pub(crate) oldest: SegmentNumber,
     /// W when the segment was opened.
     pub(crate) in_flight_bytes_max: u64,
     /// CRC of the last frame header before.
@@ -135,6 +139,7 @@ impl SegmentHeader {
         set_u64(to, at::DURABLE, self.durable.0);
         set_u64(to, at::PREVIOUS_SEGMENT, self.previous.0);
         set_u64(to, at::PREVIOUS_END, self.previous_end);
+        set_u64(to, at::OLDEST, self.oldest.0);
         set_u64(to, at::IN_FLIGHT_BYTES_MAX, self.in_flight_bytes_max);
         set_u32(to, at::CHAIN, self.chain);
         set_u32(to, at::REPLICAS, self.replicas.len() as u32);
@@ -214,6 +219,7 @@ impl SegmentHeader {
             || counted.iter().any(|field| get_u64(from, *field) >= NUMBER_MAX)
             || get_u64(from, at::DURABLE) >= get_u64(from, at::FIRST_FRAME)
             || get_u64(from, at::SEGMENT_BYTES) != config.segment_bytes
+            || get_u64(from, at::OLDEST) > stamp.segment.0
             || get_u64(from, at::PREVIOUS_END) > config.segment_bytes
             || !get_u64(from, at::PREVIOUS_END).is_multiple_of(BLOCK_BYTES as u64)
         {
@@ -230,6 +236,7 @@ impl SegmentHeader {
             durable: FrameNumber(get_u64(from, at::DURABLE)),
             previous: SegmentNumber(get_u64(from, at::PREVIOUS_SEGMENT)),
             previous_end: get_u64(from, at::PREVIOUS_END),
+            oldest: SegmentNumber(get_u64(from, at::OLDEST)),
             in_flight_bytes_max: get_u64(from, at::IN_FLIGHT_BYTES_MAX),
             chain: get_u32(from, at::CHAIN),
             replicas,

@@ -1,7 +1,7 @@
 //! What the files of a directory say before any frame is read: superblock and segment headers,
 //! each from the copy that is whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use holdfast_base::BootCount;
@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) headers: BTreeMap<SegmentNumber, SegmentHeader>,
     /// Every segment file of the right size.
     pub(super) files: BTreeMap<u32, FileId>,
+    /// Files with zeros where a header lies.
+    pub(super) blank: BTreeSet<u32>,
     /// Headers to write again from their other copy.
     pub(super) repairs: Vec<(FileId, Bytes)>,
 }
@@ -69,6 +71,7 @@ pub(super) fn survey_files<D: Disk>(
         boot: boot.unwrap_or_default(),
         headers: BTreeMap::new(),
         files: BTreeMap::new(),
+        blank: BTreeSet::new(),
         repairs: Vec::new(),
     };
     let mut headless = Vec::new();
@@ -84,7 +87,9 @@ pub(super) fn survey_files<D: Disk>(
             Copy::Valid(header) => {
                 found.headers.insert(header.number, header);
             }
-            Copy::Zeros => {}
+            Copy::Zeros => {
+                found.blank.insert(slot);
+            }
             Copy::Bad(_) => headless.push((slot, file, name)),
         }
     }

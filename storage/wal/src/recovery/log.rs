@@ -37,15 +37,17 @@ pub(super) struct Log {
     pub(super) goes_on: bool,
 }
 
-/// Follows the newest segment's header back to the oldest segment still there.
+/// Follows the newest segment's header back to the oldest one it needs. A file in that range holds
+/// its segment still: only an older one is overwritten, and its new header names a later oldest.
 fn chain_of(config: &WalConfig, found: &Found) -> Result<Vec<SegmentNumber>, WalError> {
     let missing = |number: SegmentNumber| WalError::LaneFailed {
         file: superblock_name(config.lane),
         why: format!("segment {} of the log is missing", number.0),
     };
     let mut chain = Vec::new();
-    let mut next = *found.headers.keys().next_back().ok_or_else(|| missing(SegmentNumber(1)))?;
-    while next.0 != 0 {
+    let newest = found.headers.last_key_value().ok_or_else(|| missing(SegmentNumber(1)))?;
+    let (mut next, oldest) = (*newest.0, newest.1.oldest);
+    while next.0 != 0 && next >= oldest {
         let header = found.headers.get(&next).ok_or_else(|| missing(next))?;
         if header.previous >= next {
             return Err(missing(header.previous));
@@ -65,8 +67,9 @@ pub(super) fn read_log<D: Disk>(
 ) -> Result<Log, WalError> {
     let chain = chain_of(config, found)?;
     let first = &found.headers[&chain[0]];
+    let newest = &found.headers[&chain[chain.len() - 1]];
     let mut log = Log {
-        replay: Replay::default(),
+        replay: Replay::trimmed_as(newest),
         tail: Tail {
             segment: first.number,
             offset: DATA_START,

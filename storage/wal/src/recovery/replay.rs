@@ -126,16 +126,32 @@ impl Replaying {
 pub(crate) struct Replay {
     pub(crate) replicas: BTreeMap<ShardId, Replaying>,
     pub(crate) tombstones: BTreeSet<(ShardId, ReplicaId)>,
+    /// How far the newest table says that each replica is trimmed: segments that older tables still
+    /// count on may be gone.
+    trimmed: BTreeMap<(ShardId, ReplicaId), (Index, Term)>,
 }
 
 impl Replay {
+    /// Before anything is read, for a log whose newest segment has `newest`.
+    pub(crate) fn trimmed_as(newest: &SegmentHeader) -> Replay {
+        let trimmed = |row: &ReplicaRow| {
+            ((row.identity.shard, row.identity.replica), (row.trimmed, row.trimmed_term))
+        };
+        Replay { trimmed: newest.replicas.iter().map(trimmed).collect(), ..Replay::default() }
+    }
+
     /// Takes over the table of a segment's header, which is the state at its opening whatever
     /// was read before.
     pub(crate) fn table(&mut self, header: &SegmentHeader) {
         self.tombstones = header.tombstones.iter().copied().collect();
         let mut before = std::mem::take(&mut self.replicas);
         for row in &header.replicas {
+            let mut row = row.clone();
             let shard = row.identity.shard;
+            if let Some((trimmed, term)) = self.trimmed.get(&(shard, row.identity.replica)) {
+                row.trimmed = *trimmed;
+                row.trimmed_term = *term;
+            }
             let same = before
                 .remove(&shard)
                 .filter(|known| known.row.identity.replica == row.identity.replica);

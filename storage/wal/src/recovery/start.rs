@@ -24,7 +24,7 @@ use crate::item::{FrameNumber, HardState, Identity, SegmentNumber};
 use crate::read::read_run_of;
 use crate::space::Space;
 use crate::status::Counters;
-use crate::wal::{Segment, Start, Wal};
+use crate::wal::{ReplicaLast, Segment, Start, Wal};
 
 use super::files::{Found, survey_files};
 use super::log::{Log, read_log};
@@ -77,6 +77,7 @@ impl<D: Disk> Wal<D> {
             durable: FrameNumber(0),
             previous: SegmentNumber(0),
             previous_end: 0,
+            oldest: SegmentNumber(1),
             in_flight_bytes_max: config.in_flight_bytes_max,
             chain: 0,
             replicas: replicas.iter().cloned().map(ReplicaRow::new).collect(),
@@ -188,13 +189,19 @@ fn settle_files(
 ) -> (BTreeMap<SegmentNumber, Segment>, Space) {
     let mut space = Space::new(config);
     let mut segments = BTreeMap::new();
-    for (number, sealed) in &log.chain {
+    for (place, (number, sealed)) in log.chain.iter().enumerate() {
         let slot = found.headers[number].slot;
-        segments.insert(*number, Segment { slot, header_durable: true, sealed: *sealed });
+        let next = log.chain.get(place + 1).map(|(next, _)| &found.headers[next]);
+        let closing = next.map(|next| ReplicaLast::all(next.replicas.iter()));
+        let segment = Segment { slot, header_durable: true, sealed: *sealed, closing };
+        segments.insert(*number, segment);
     }
     let used: BTreeSet<u32> = segments.values().map(|segment| segment.slot).collect();
     for (slot, file) in &found.files {
         space.add(*slot, *file, !used.contains(slot));
+        if !found.blank.contains(slot) {
+            space.not_blank(*slot);
+        }
     }
     (segments, space)
 }
@@ -231,6 +238,7 @@ fn open_next<D: Disk>(
         durable: log.last_frame,
         previous,
         previous_end: log.tail.offset,
+        oldest: start.segments.keys().next().copied().unwrap_or(number),
         in_flight_bytes_max: config.in_flight_bytes_max,
         chain: log.tail.chain,
         replicas: start.replicas.values().cloned().collect(),
@@ -238,7 +246,11 @@ fn open_next<D: Disk>(
     };
     let file = space.file(slot).expect("taken from the spares or just created");
     write_header(disk, file, &header.encode(config))?;
-    start.segments.insert(number, Segment { slot, header_durable: true, sealed: false });
+    if let Some(closed) = start.segments.get_mut(&previous) {
+        closed.closing = Some(ReplicaLast::all(start.replicas.values()));
+    }
+    let opened = Segment { slot, header_durable: true, sealed: false, closing: None };
+    start.segments.insert(number, opened);
     start.tail.segment = number;
     start.tail.offset = DATA_START;
     start.tail.first_frame = header.first_frame;
