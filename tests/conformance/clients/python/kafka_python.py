@@ -136,7 +136,9 @@ class Member(ConsumerRebalanceListener):
         return self.assigned
 
     def poll(self):
-        return rows(self.consumer.poll(timeout_ms=100))
+        # Long: a poll that gives up between JoinGroup and the answer to SyncGroup leaves the member of
+        # this version without heartbeats for ever (need_rejoin() is false by the next one).
+        return rows(self.consumer.poll(timeout_ms=5_000))
 
     def commit(self):
         self.consumer.commit()

@@ -296,12 +296,15 @@ mod tests {
         };
         let failed = row_of(cell(Verdict::Failed("seen".into()), &[]));
         let text = page(&[failed], &[row(None)]);
-        assert!(text.contains("| known failure |") && text.contains("7 records"), "{text}");
+        assert!(
+            text.contains("| known failure |") && text.contains("| 7 records, 0 s; "),
+            "{text}"
+        );
         assert!(text.contains("kcat, admin (outside Holdfast): no call"), "{text}");
         assert!(text.contains("| kafkajs | – | – | – | – | – | not run |"), "{text}");
         let parts = row_of(cell(Verdict::Passed(0), &[("a", Some("seen")), ("b", None)]));
         let text = page(&[parts], &[row(Some("a"))]);
-        assert!(text.contains("| passed 1 of 2 |"), "{text}");
+        assert!(text.contains("| passed 1 of 2 |") && text.contains("| 2 tests, 0 s; "), "{text}");
         assert!(text.contains("kcat, admin a (outside Holdfast): no call"), "{text}");
     }
 }

@@ -33,8 +33,17 @@ impl Row {
     /// What was run, for the page.
     pub(super) fn told(&self) -> String {
         let seconds: f64 = self.cells.iter().map(|cell| cell.seconds).sum();
-        let Self { node, date, records, kills, .. } = self;
-        format!("{records} records, {kills} kills, {seconds:.0} s; {node}, {date}")
+        let Self { node, date, records, kills, cells, .. } = self;
+        let parts: usize = cells.iter().map(|cell| cell.parts.len()).sum();
+        // Kills are one scenario's, and a suite has a size of its own.
+        let size = if parts > 0 {
+            format!("{parts} tests")
+        } else if cells.iter().any(|cell| cell.scenario == "idempotent") {
+            format!("{records} records, {kills} kills")
+        } else {
+            format!("{records} records")
+        };
+        format!("{size}, {seconds:.0} s; {node}, {date}")
     }
 
     fn write(&self) -> Value {
