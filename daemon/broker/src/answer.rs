@@ -1,5 +1,6 @@
 //! What a connection does when a request is finished.
 
+use crate::answer_room::Held;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +10,8 @@ use std::pin::Pin;
 pub enum Reply {
     /// Bytes to send, length field included; pieces so that records are not copied.
     Send(Vec<Bytes>),
+    /// As `Send`; the memory is given back as the records leave.
+    SendHeld(Vec<Bytes>, Held),
     /// Nothing is sent, not even an empty answer (Produce with acks=0).
     Silence,
     /// The connection ends, for this reason: the client's only signal when no answer can be given.

@@ -1,5 +1,6 @@
 //! The broker of a node: what all requests share.
 
+use crate::answer_room::AnswerRoom;
 use crate::cold::ColdReader;
 use crate::fetch_session::{self, Ending, FetchSessions, Fetching, Outcome};
 use crate::init_producer_id::ProducerIds;
@@ -36,6 +37,7 @@ pub struct Broker {
     pub(crate) settings: Settings,
     /// Bounds reads from the device, see [`Settings::cold_reads_at_once`].
     pub(crate) cold_permits: Arc<Semaphore>,
+    pub(crate) answer_room: AnswerRoom,
     pub(crate) producer_ids: ProducerIds,
     /// Held for a moment before and after a fetch, never while one waits.
     fetch_sessions: Mutex<FetchSessions>,
@@ -76,6 +78,7 @@ impl Broker {
             cold: parts.cold,
             clock: parts.clock,
             cold_permits: Arc::new(Semaphore::new(parts.settings.cold_reads_at_once)),
+            answer_room: AnswerRoom::new(parts.settings.answer_bytes_max),
             view: RwLock::new(View::empty(parts.settings.facts.clone())),
             settings: parts.settings,
             producer_ids: ProducerIds::default(),
@@ -101,6 +104,12 @@ impl Broker {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         view.settings = BrokerSettings::of(&view.image, &facts);
         view.facts = Arc::new(facts);
+    }
+
+    /// Memory for records on their way to clients.
+    #[must_use]
+    pub fn answer_room(&self) -> &AnswerRoom {
+        &self.answer_room
     }
 
     /// The present picture.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! request ─▶ session: what is to be read ─▶ unknown partitions refused ─▶ lane (long poll)
-//!   ─▶ slices ─▶ memory: as they are
-//!            └─▶ device: read, CRC checked
+//!   ─▶ room for the answer ─▶ slices ─▶ memory: as they are
+//!                                   └─▶ device: read, CRC checked
 //!   ─▶ session: what is to be said ─▶ answer
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 mod answer;
 
+use crate::answer_room::Held;
 use crate::broker::{Broker, View};
 use crate::cold::ColdError;
 use crate::context::Context;
@@ -41,17 +42,18 @@ enum Part {
 /// What the lane found for each of its parts; `None` where it cannot be had.
 type Found = Vec<Option<Result<FetchedPartition, Refusal>>>;
 
-/// Answers a fetch when its time has come.
+/// Answers a fetch when its time has come; what the answer's records hold is given back by who
+/// sends them.
 pub(crate) async fn handle(
     broker: Arc<Broker>,
     context: Arc<Context>,
     request: FetchRequest,
     version: i16,
-) -> FetchResponseParts {
+) -> (FetchResponseParts, Option<Held>) {
     let view = broker.view();
     let fetching = match begin(&broker, &view, &request, version) {
         Ok(fetching) => fetching,
-        Err(error) => return FetchResponseParts { error, ..FetchResponseParts::default() },
+        Err(error) => return (FetchResponseParts { error, ..FetchResponseParts::default() }, None),
     };
     let mut asked = Vec::new();
     let parts: Vec<Part> =
@@ -62,6 +64,7 @@ pub(crate) async fn handle(
     } else {
         find(&broker, &view, &request, asked, refused).await
     };
+    let held = take_room(&broker, &mut found).await;
     let asked_as = |at: usize| {
         let place =
             parts.iter().position(|part| matches!(part, Part::Asked(asked) if *asked == at));
@@ -74,7 +77,7 @@ pub(crate) async fn handle(
         Part::Asked(at) => answered.found(wanted, found.get_mut(at).and_then(Option::take)),
     });
     let partitions = partitions.collect();
-    answered.finish(&fetching, partitions)
+    (answered.finish(&fetching, partitions), held)
 }
 
 /// What is to be read, after what the session remembers.
@@ -176,6 +179,39 @@ async fn find(
             }
             (0..parts).map(|_| None).collect()
         }
+    }
+}
+
+/// Takes memory for what was found, and leaves out what it does not suffice for, from the end.
+async fn take_room(broker: &Broker, found: &mut Found) -> Option<Held> {
+    let parts = found.iter().flatten().flatten();
+    let mut sizes = parts.flat_map(|part| &part.records).map(slice_bytes);
+    let first = sizes.next()?;
+    let wanted = sizes.fold(first, |sum, bytes| sum + bytes);
+    let held = broker.answer_room().take(first, wanted).await;
+    let mut left = held.as_ref().map_or(0, |held| held.bytes().max(first));
+    for part in found.iter_mut().flatten().flatten() {
+        let fits = |slice: &RecordSlice| match left.checked_sub(slice_bytes(slice)) {
+            Some(less) => {
+                left = less;
+                true
+            }
+            None => {
+                // Nothing behind the first that does not fit: the answer is what came first.
+                left = 0;
+                false
+            }
+        };
+        let kept = part.records.iter().map(fits).take_while(|fits| *fits).count();
+        part.records.truncate(kept);
+    }
+    held
+}
+
+fn slice_bytes(slice: &RecordSlice) -> usize {
+    match slice {
+        RecordSlice::Cached(bytes) => bytes.len(),
+        RecordSlice::OnDisk { extent, .. } => extent.len_bytes as usize,
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod administration;
 mod answer;
+mod answer_room;
 mod broker;
 mod cold;
 mod context;
@@ -62,6 +63,7 @@ mod sync_group;
 mod double;
 
 pub use answer::{Reply, ReplyFuture};
+pub use answer_room::{AnswerRoom, Held};
 pub use broker::{Broker, BrokerParts};
 pub use cold::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
 pub use context::{Context, Endpoint};

@@ -16,6 +16,8 @@ pub struct Settings {
     /// Reads from the device at once, over all fetches: as many as keep an NVMe device busy
     /// without starving its writes.
     pub cold_reads_at_once: usize,
+    /// Bytes of records in answers that clients have not taken yet, over all connections.
+    pub answer_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -24,6 +26,7 @@ impl Default for Settings {
             validation_depth: Depth::Records,
             facts: NodeFacts { node: NodeId(1), ..NodeFacts::default() },
             cold_reads_at_once: 8,
+            answer_bytes_max: 256 << 20,
         }
     }
 }

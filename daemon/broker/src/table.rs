@@ -87,10 +87,11 @@ impl Broker {
                 })
             }
             Request::Fetch(request) => Box::pin(async move {
-                let parts = fetch::handle(broker, context, request, version).await;
-                match write_fetch_response(correlation_id, version, &parts) {
-                    Ok(pieces) => Reply::Send(pieces),
-                    Err(error) => Reply::Close(error.to_string()),
+                let (parts, held) = fetch::handle(broker, context, request, version).await;
+                match (write_fetch_response(correlation_id, version, &parts), held) {
+                    (Ok(pieces), Some(held)) => Reply::SendHeld(pieces, held),
+                    (Ok(pieces), None) => Reply::Send(pieces),
+                    (Err(error), _) => Reply::Close(error.to_string()),
                 }
             }),
             Request::ListOffsets(request) => {

@@ -189,6 +189,7 @@ fn broker_settings(options: &Options, facts: NodeFacts) -> Settings {
         validation_depth: options.validation_depth,
         facts,
         cold_reads_at_once: options.cold_reads_at_once,
+        answer_bytes_max: options.in_flight_bytes,
     }
 }
 

@@ -7,24 +7,24 @@
 //! ```
 //!
 //! Stages, one file each: [`reader`] cuts frames without believing lengths, [`budget`] bounds what
-//! all connections hold, [`writer`] sends. This file keeps the order: effects happen in the order
+//! all connections hold, [`sender`] sends what [`writer`] writes. This file keeps the order: effects happen in the order
 //! of the requests (starting is synchronous), answers leave in that order too, and several that
 //! are ready leave in one system call.
 //!
 //! A client that closes its side after sending still gets what it sent for processed: acks=0
 //! producers send and leave.
 //!
-//! Caveat: a client that does not read its answers holds them, up to one Fetch answer, until the
-//! send limit ends the connection.
+//! A client that does not read its answers holds one Fetch answer at most, inside the room all
+//! answers share, until somebody waits for that room or the send limit is over.
 
 pub mod budget;
 pub mod reader;
+mod sender;
 pub mod writer;
 
 use crate::metrics::{answer_error, part_errors};
 use crate::node::Node;
 use budget::Reservation;
-use bytes::Bytes;
 use holdfast_broker::{Broker, Context, Order, Reply, ReplyFuture, order_of};
 use holdfast_protocol::frame::LENGTH_BYTES;
 use reader::{Frame, FrameReader, ReadEnd};
@@ -35,16 +35,13 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
-use writer::write_pieces;
+use tokio::time::{Instant, sleep_until};
 
 /// Unanswered Produce requests of one connection. Java sends 5, librdkafka up to a million; more
 /// than this many gain nothing once a group commit is full.
 const PIPELINED_MAX: usize = 32;
 /// And their bytes, so that one connection cannot hold the whole node's budget.
 const PIPELINED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// A client that takes nothing of an answer for so long is gone.
-const SEND_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// A connection looks at its idle limit at least this often, so that a changed one takes hold.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// And at most this often.
@@ -83,15 +80,23 @@ enum End {
     Quiet,
     /// One line for the operator.
     Said(String),
+    /// As `Said`; what the kernel still holds for the client is thrown away.
+    Cut(String),
 }
 
 /// Serves a connection until it ends.
 pub async fn serve(mut stream: TcpStream, peer: SocketAddr, context: Context, shared: &Shared) {
     let context = Arc::new(context);
     let _counted = CountOnEnd(&shared.node);
-    match run(&mut stream, &context, shared).await {
+    let end = run(&mut stream, &context, shared).await;
+    if matches!(end, End::Cut(_))
+        && let Err(error) = stream.set_zero_linger()
+    {
+        tracing::debug!(%peer, %error, "a connection could not be cut");
+    }
+    match end {
         End::Quiet => tracing::debug!(%peer, "connection closed"),
-        End::Said(why) => {
+        End::Said(why) | End::Cut(why) => {
             tracing::warn!(%peer, listener = %context.listener, "connection closed: {why}");
         }
     }
@@ -136,7 +141,7 @@ async fn run(stream: &mut TcpStream, context: &Arc<Context>, shared: &Shared) ->
             biased;
             replies = ready_replies(&mut unanswered, &shared.node), if !unanswered.is_empty() => {
                 last_progress = Instant::now();
-                if let Some(end) = send(&mut write_half, replies, &shared.node).await {
+                if let Some(end) = sender::send(&mut write_half, replies, shared).await {
                     return end;
                 }
             }
@@ -218,7 +223,7 @@ fn count(node: &Node, done: &Unanswered, reply: &Reply) {
     let api = node.metrics.api(done.key);
     api.latency.observe(done.started.elapsed());
     match reply {
-        Reply::Send(pieces) => {
+        Reply::Send(pieces) | Reply::SendHeld(pieces, _) => {
             let first = pieces.first().map_or(&[][..], |piece| piece);
             if let Some(code) = answer_error(done.key, done.version, first) {
                 api.error(code);
@@ -227,38 +232,6 @@ fn count(node: &Node, done: &Unanswered, reply: &Reply) {
         }
         Reply::Silence => {}
         Reply::Close(_) => api.closed.add(1),
-    }
-}
-
-/// Sends replies up to the first that ends the connection.
-async fn send(
-    write_half: &mut tokio::net::tcp::WriteHalf<'_>,
-    replies: Vec<Reply>,
-    node: &Node,
-) -> Option<End> {
-    let mut pieces: VecDeque<Bytes> = VecDeque::new();
-    let mut end = None;
-    for reply in replies {
-        match reply {
-            Reply::Send(answer) => pieces.extend(answer),
-            Reply::Silence => {}
-            Reply::Close(why) => {
-                end = Some(End::Said(why));
-                break;
-            }
-        }
-    }
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    match timeout(SEND_LIMIT, write_pieces(write_half, pieces)).await {
-        Ok(Ok(())) => {
-            node.metrics.sent_bytes.add(bytes as u64);
-            end
-        }
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "an answer could not be sent");
-            Some(End::Quiet)
-        }
-        Err(_) => Some(End::Said("the client has not read its answers for 10 minutes".to_owned())),
     }
 }
 

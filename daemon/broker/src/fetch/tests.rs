@@ -1,5 +1,7 @@
 //! Fetch: versions, refusals, and records that have left memory.
 
+mod room;
+
 use super::*;
 use crate::double::{Bench, ORDERS, batch, batch_at, bench, published, topic};
 use crate::fetch_session::FINAL_EPOCH;
@@ -41,7 +43,7 @@ fn found(records: Vec<RecordSlice>) -> Answer {
 
 async fn only(bench: &Bench, request: FetchRequest, version: i16) -> FetchPartition {
     let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
-    let mut parts = handle(broker, context, request, version).await;
+    let mut parts = handle(broker, context, request, version).await.0;
     assert_eq!(parts.session_id, 0);
     parts.topics.remove(0).partitions.remove(0)
 }
@@ -123,7 +125,7 @@ async fn a_request_in_a_session_we_never_gave_is_told_so() {
     let bench = bench();
     let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
     let inside = request("orders", 0).with_session_id(5).with_session_epoch(3);
-    let parts = handle(broker, context, inside, 12).await;
+    let parts = handle(broker, context, inside, 12).await.0;
     assert_eq!(parts.error, FetchSessionError::FetchSessionIdNotFound);
     assert!(parts.topics.is_empty());
 }
@@ -143,7 +145,7 @@ async fn leaders_are_named_from_version_16_with_their_address() {
         for (version, leader) in [(15, None), (16, Some((1, 8)))] {
             bench.lane.answer(refused(reason, Some(hint)));
             let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
-            let parts = handle(broker, context, request("orders", 0), version).await;
+            let parts = handle(broker, context, request("orders", 0), version).await.0;
             let partition = &parts.topics[0].partitions[0];
             assert_eq!(partition.error, error);
             assert_eq!(partition.current_leader, leader);
@@ -244,7 +246,7 @@ async fn round(
         })
     });
     bench.lane.answer(Answer::Fetch(found.collect()));
-    handle(Arc::clone(&bench.broker), Arc::clone(&bench.context), request, version).await
+    handle(Arc::clone(&bench.broker), Arc::clone(&bench.context), request, version).await.0
 }
 
 fn said(parts: &FetchResponseParts) -> Vec<(i32, FetchError)> {
@@ -291,7 +293,7 @@ async fn errors_of_a_session_answer_nothing_else() {
     ];
     for (id, epoch, version, error) in cases {
         let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
-        let parts = handle(broker, context, going_on(id, epoch), version).await;
+        let parts = handle(broker, context, going_on(id, epoch), version).await.0;
         assert_eq!((parts.error, parts.session_id, parts.topics.len()), (error, 0, 0));
     }
     assert!(bench.lane.take_seen().is_empty());
@@ -316,11 +318,11 @@ async fn a_topic_made_anew_under_its_name_is_inconsistent_within_a_session() {
     let session = round(&bench, beginning(true), 13, &[&[], &[]]).await.session_id;
     bench.broker.publish(&published(&[]));
     let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
-    let gone = handle(broker, context, going_on(session, 1), 13).await;
+    let gone = handle(broker, context, going_on(session, 1), 13).await.0;
     assert_eq!(said(&gone), [0, 1].map(|index| (index, FetchError::UnknownTopicId)));
     let anew = topic("orders", TopicId([5; 16]), 2);
     bench.broker.publish(&published(&[anew]));
     let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
-    let renewed = handle(broker, context, going_on(session, 2), 13).await;
+    let renewed = handle(broker, context, going_on(session, 2), 13).await.0;
     assert_eq!(said(&renewed), [0, 1].map(|index| (index, FetchError::InconsistentTopicId)));
 }

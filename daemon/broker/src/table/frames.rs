@@ -235,7 +235,7 @@ async fn every_request_of_every_version_is_answered_whatever_the_lane_says() {
         for sample in client_requests(&batch(Codec::None, 0, 1)) {
             let what = format!("{:?} version {}, obliges: {obliges}", sample.api, sample.version);
             match broker.start(&bench.context, sample.frame).await {
-                Reply::Send(pieces) => {
+                Reply::Send(pieces) | Reply::SendHeld(pieces, _) => {
                     let answer = pieces.concat();
                     let length = answer.first_chunk::<4>().expect("a length");
                     let length = usize::try_from(i32::from_be_bytes(*length)).expect("positive");

@@ -21,7 +21,7 @@ async fn reply(bench: &Bench, frame: Bytes) -> Reply {
 
 async fn sent(bench: &Bench, frame: Bytes) -> Vec<u8> {
     match reply(bench, frame).await {
-        Reply::Send(pieces) => pieces.concat(),
+        Reply::Send(pieces) | Reply::SendHeld(pieces, _) => pieces.concat(),
         other => panic!("{other:?}"),
     }
 }

@@ -184,8 +184,9 @@ declared! {
         "Memory for the newest records",
         "Consumers that keep up are served from here without a read from the device.";
     "memory.in_flight": Kind::Size { min_bytes: IN_FLIGHT_BYTES_MIN }, "256MiB", Start, since "0.1",
-        "Memory for requests in flight, over all connections",
-        "Who finds it used up waits, and is closed after 10 s; clients retry.";
+        "Memory for requests in flight, over all connections, and as much again for answers to Fetch",
+        "A request that finds it used up waits, and its connection is closed after 10 s. A Fetch \
+         that does so waits until clients that hardly read their answers are closed. Clients retry.";
     "read.at_once": Kind::Whole { min: 1, max: 256 }, "8", Start, since "0.1",
         "Reads from the device at once",
         "As many as keep an NVMe device busy without starving its writes.";
