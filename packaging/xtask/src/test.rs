@@ -70,6 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("kcat over kill -9", "kcat-kill9"),
         ("disk full", "disk-full"),
         ("hostile frames", "hostile"),
+        ("limits", "limits"),
         ("bad start", "start-up"),
     ] {
         steps.step(name, |left| {

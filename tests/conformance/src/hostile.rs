@@ -11,7 +11,7 @@
 
 mod batches;
 mod frames;
-mod honest;
+pub(crate) mod honest;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -12,6 +12,7 @@ mod clients;
 mod disk_full;
 mod hostile;
 mod kcat_kill9;
+mod limits;
 mod node;
 mod start_up;
 
@@ -36,6 +37,8 @@ enum Check {
     DiskFull(node::Options),
     /// Frames and batches that lie: a clear error or a closed connection, others unharmed.
     Hostile(node::Options),
+    /// Connections, descriptors and memory run short: bounded, others unharmed, all comes back.
+    Limits(limits::Options),
     /// A start that cannot work says why, once.
     StartUp(node::Options),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Check::KcatKill9(options) => kcat_kill9::run(&options),
         Check::DiskFull(options) => disk_full::run(&options),
         Check::Hostile(options) => hostile::run(&options),
+        Check::Limits(options) => limits::run(&options),
         Check::StartUp(options) => start_up::run(&options),
     };
     match result {

@@ -19,22 +19,22 @@ const REST: Duration = Duration::from_millis(5);
 
 /// What it saw.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct End {
+pub(crate) struct End {
     /// Records there and back.
-    pub(super) records: u64,
+    pub(crate) records: u64,
     /// The slowest of them.
-    pub(super) longest_s: f64,
+    pub(crate) longest_s: f64,
 }
 
 /// A running honest client.
-pub(super) struct Honest {
+pub(crate) struct Honest {
     records: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<End>>,
 }
 
 impl Honest {
-    pub(super) fn start(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(address: SocketAddr) -> Result<Self> {
         let mut client = Client::connect(address).map_err(|error| error.to_string())?;
         client.create_topic_and_wait(TOPIC, 1).map_err(|error| error.to_string())?;
         let records = Arc::new(AtomicU64::new(0));
@@ -45,19 +45,19 @@ impl Honest {
     }
 
     /// Records there and back so far.
-    pub(super) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
     }
 
     /// Waits until it has done `records`, or has met a fault (which `end` tells).
-    pub(super) fn wait_for(&self, records: u64) {
+    pub(crate) fn wait_for(&self, records: u64) {
         while self.records() < records && !self.thread.is_finished() {
             nap(REST);
         }
     }
 
     /// Stops it; its fault if it met one.
-    pub(super) fn end(self) -> Result<End> {
+    pub(crate) fn end(self) -> Result<End> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_else(|_| Err("the honest client panicked".into()))
     }
