@@ -87,14 +87,7 @@ fn run(seed: u64, planted: PlantedBugs, seen: &mut Seen) -> Result<(), String> {
         if rng.chance(1, 3) {
             device.cut_power_after_writes(1 + rng.below(8));
         }
-        let (mut wal, recovered) = loop {
-            match recover(&device, &config) {
-                Ok(both) if !device.is_off() => break both,
-                Ok(_) | Err(_) if device.is_off() => seen.cut_in_boot += 1,
-                Ok(_) => unreachable!(),
-                Err(error) => return Err(format!("recovery: {error}")),
-            }
-        };
+        let (mut wal, recovered) = start_through_cuts(&device, &config, &mut seen.cut_in_boot)?;
         if recovered.verdicts.iter().any(|row| row.verdict == Verdict::Torn) {
             seen.torn += 1;
             seen.rolled_cuts += u64::from(

@@ -52,6 +52,22 @@ pub(crate) fn recover(
     Wal::recover(device.open()?, config.clone())
 }
 
+/// Recovers as often as the power goes while it does; counts how often that was.
+pub(crate) fn start_through_cuts(
+    device: &SimDevice,
+    config: &WalConfig,
+    cuts: &mut u64,
+) -> Result<(Wal<SimDisk>, Recovered), String> {
+    loop {
+        match recover(device, config) {
+            Ok(both) if !device.is_off() => return Ok(both),
+            Ok(_) | Err(_) if device.is_off() => *cuts += 1,
+            Ok(_) => unreachable!(),
+            Err(error) => return Err(format!("recovery: {error}")),
+        }
+    }
+}
+
 pub(crate) fn at(ns: u64) -> Now {
     Now { boottime_ns: ns, wall_ms: 0 }
 }

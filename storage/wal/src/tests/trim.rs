@@ -177,14 +177,8 @@ fn run(seed: u64, planted: PlantedBugs, seen: &mut Seen) -> Result<(), String> {
         if rng.chance(1, 4) {
             device.cut_power_after_writes(1 + rng.below(8));
         }
-        let (mut wal, recovered) = loop {
-            match recover(&device, &config) {
-                Ok(both) if !device.is_off() => break both,
-                Ok(_) | Err(_) if device.is_off() => seen.cut_while_recovering += 1,
-                Ok(_) => unreachable!(),
-                Err(error) => return Err(format!("recovery: {error}")),
-            }
-        };
+        let (mut wal, recovered) =
+            start_through_cuts(&device, &config, &mut seen.cut_while_recovering)?;
         seen.cut_in_recycled += u64::from(recovered.cut.is_some_and(|cut| cut.segment.0 > 16));
         let place = place_of(&wal, &recovered, &history, &trimmed)?;
         seen.recovered_trimmed +=
