@@ -152,12 +152,8 @@ impl MemoryStore {
     fn put_now(&self, key: &StoreKey, bytes: Bytes, attempted: &str) -> Answer<()> {
         let mut state = self.lock();
         let fault = state.fault(Operation::Put);
-        match fault {
-            Some(Fault::Busy) => return Answer::error(StoreErrorKind::Busy, attempted),
-            Some(Fault::Lost) => return Answer::error(StoreErrorKind::Interrupted, attempted),
-            Some(Fault::Stall) => return Answer::Never,
-            Some(Fault::ErrorBody) => return Answer::Now(Ok(())),
-            _ => {}
+        if let Some(answer) = Answer::instead(fault, attempted, ()) {
+            return answer;
         }
         let bytes = match fault {
             Some(Fault::Truncated) => bytes.slice(..bytes.len() / 2),
@@ -168,23 +164,18 @@ impl MemoryStore {
         let before = state.objects.remove(key).map(|kept| kept.bytes);
         state.objects.insert(key.clone(), Kept { bytes, before, hidden_reads });
         state.newest = Some(key.clone());
-        match fault {
-            Some(Fault::Applied) => Answer::error(StoreErrorKind::Interrupted, attempted),
-            _ => Answer::Now(Ok(())),
-        }
+        Answer::after(fault, attempted)
     }
 
     fn get_now(&self, key: &StoreKey, range: Range<u64>, attempted: &str) -> Answer<Bytes> {
         let mut state = self.lock();
         let fault = state.fault(Operation::Get);
-        match fault {
-            Some(Fault::Busy) => return Answer::error(StoreErrorKind::Busy, attempted),
-            Some(Fault::Lost | Fault::Applied) => {
-                return Answer::error(StoreErrorKind::Interrupted, attempted);
-            }
-            Some(Fault::Stall) => return Answer::Never,
-            Some(Fault::ErrorBody) => return Answer::Now(Ok(Bytes::from_static(ERROR_PAGE))),
-            _ => {}
+        if fault == Some(Fault::Applied) {
+            // A read has nothing to apply.
+            return Answer::error(StoreErrorKind::Interrupted, attempted);
+        }
+        if let Some(answer) = Answer::instead(fault, attempted, Bytes::from_static(ERROR_PAGE)) {
+            return answer;
         }
         let Some(kept) = state.objects.get_mut(key) else {
             return Answer::error(StoreErrorKind::NotFound, attempted);
@@ -213,18 +204,11 @@ impl MemoryStore {
     fn delete_now(&self, key: &StoreKey, attempted: &str) -> Answer<()> {
         let mut state = self.lock();
         let fault = state.fault(Operation::Delete);
-        match fault {
-            Some(Fault::Busy) => return Answer::error(StoreErrorKind::Busy, attempted),
-            Some(Fault::Lost) => return Answer::error(StoreErrorKind::Interrupted, attempted),
-            Some(Fault::Stall) => return Answer::Never,
-            Some(Fault::ErrorBody) => return Answer::Now(Ok(())),
-            _ => {}
+        if let Some(answer) = Answer::instead(fault, attempted, ()) {
+            return answer;
         }
         state.objects.remove(key);
-        match fault {
-            Some(Fault::Applied) => Answer::error(StoreErrorKind::Interrupted, attempted),
-            _ => Answer::Now(Ok(())),
-        }
+        Answer::after(fault, attempted)
     }
 
     fn list_now(
@@ -236,14 +220,12 @@ impl MemoryStore {
     ) -> Answer<Vec<Listed>> {
         let mut state = self.lock();
         let fault = state.fault(Operation::List);
-        match fault {
-            Some(Fault::Busy) => return Answer::error(StoreErrorKind::Busy, attempted),
-            Some(Fault::Lost | Fault::Applied) => {
-                return Answer::error(StoreErrorKind::Interrupted, attempted);
-            }
-            Some(Fault::Stall) => return Answer::Never,
-            Some(Fault::ErrorBody) => return Answer::Now(Ok(Vec::new())),
-            _ => {}
+        if fault == Some(Fault::Applied) {
+            // A read has nothing to apply.
+            return Answer::error(StoreErrorKind::Interrupted, attempted);
+        }
+        if let Some(answer) = Answer::instead(fault, attempted, Vec::new()) {
+            return answer;
         }
         let below = |key: &StoreKey| {
             directory.is_empty()
@@ -261,6 +243,16 @@ impl MemoryStore {
             page.pop();
         }
         Answer::Now(Ok(page))
+    }
+}
+
+impl Answer<()> {
+    /// Of a change that was made.
+    fn after(fault: Option<Fault>, attempted: &str) -> Answer<()> {
+        match fault {
+            Some(Fault::Applied) => Answer::error(StoreErrorKind::Interrupted, attempted),
+            _ => Answer::Now(Ok(())),
+        }
     }
 }
 
@@ -298,6 +290,18 @@ impl<T> Answer<T> {
     fn error(kind: StoreErrorKind, attempted: &str) -> Answer<T> {
         let detail = "the store in memory was told to".to_owned();
         Answer::Now(Err(StoreError::new(kind, attempted.to_owned(), detail)))
+    }
+
+    /// What a fault says before anything is done; `error_body` is what an error that looks like
+    /// success brings.
+    fn instead(fault: Option<Fault>, attempted: &str, error_body: T) -> Option<Answer<T>> {
+        match fault? {
+            Fault::Busy => Some(Answer::error(StoreErrorKind::Busy, attempted)),
+            Fault::Lost => Some(Answer::error(StoreErrorKind::Interrupted, attempted)),
+            Fault::Stall => Some(Answer::Never),
+            Fault::ErrorBody => Some(Answer::Now(Ok(error_body))),
+            Fault::Truncated | Fault::Flipped | Fault::Stale | Fault::Applied => None,
+        }
     }
 
     async fn given(self) -> Result<T, StoreError> {
