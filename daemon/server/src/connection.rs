@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Stages, one file each: [`reader`] cuts frames without believing lengths, [`budget`] bounds what
-//! all connections hold, [`sender`] sends what [`writer`] writes. This file keeps the order: effects happen in the order
-//! of the requests (starting is synchronous), answers leave in that order too, and several that
-//! are ready leave in one system call.
+//! all connections hold, [`sender`] sends what [`writer`] writes. This file keeps the order: effects
+//! happen in the order of the requests (starting is synchronous), answers leave in that order too,
+//! and several that are ready leave in one system call.
 //!
 //! A client that closes its side after sending still gets what it sent for processed: acks=0
 //! producers send and leave.
