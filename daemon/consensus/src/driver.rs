@@ -165,6 +165,24 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         self.report_quarantines();
     }
 
+    /// Entries of `shard` up to `index` are needed from this node's log no more: what they hold is in
+    /// the object store, and in a state that a start can begin with. True if something was let go.
+    ///
+    /// # Panics
+    /// When `index` is not applied, or others vote in this shard: they might still ask for it.
+    pub fn trim(&mut self, shard: ShardId, index: Index) -> bool {
+        let Some(replica) = self.replicas.get_mut(&shard) else { return false };
+        assert!(index <= replica.applied, "trimmed ≤ applied");
+        assert!(replica.is_sole_voter(), "followers are fed from the log");
+        let store = replica.raw.mut_store();
+        let Some(term) = store.term_of(index).filter(|_| index > Index(0)) else { return false };
+        self.wal.trim(shard, index, term);
+        if index > store.trimmed() {
+            store.trim(index, term);
+        }
+        true
+    }
+
     /// What moved since last asked.
     pub fn take_events(&mut self, events: &mut Vec<Event<M::Outcome>>) {
         events.append(&mut self.events);

@@ -49,6 +49,20 @@ pub enum Event<O> {
         /// What it did; `None` for a leader's empty entry and for one decided in another term.
         outcome: Option<O>,
     },
+    /// At a start: an entry that the state reflects already is still in the log. Per shard in index
+    /// order, before the first [`Event::Applied`].
+    Recalled {
+        /// The shard.
+        shard: ShardId,
+        /// Its place.
+        index: Index,
+        /// Its term.
+        term: Term,
+        /// Where its payload lies.
+        payload: Extent,
+        /// What of it is still there; `None` as in [`Event::Applied`].
+        outcome: Option<O>,
+    },
     /// A replica's role, term or known leader changed.
     Role {
         /// The shard.

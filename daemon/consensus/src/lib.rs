@@ -39,7 +39,7 @@ pub use event::{
     DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, ReplicaStatus,
 };
 pub use head::{HEAD_BYTES, Head};
-pub use machine::{Committed, Machine, Quarantine};
+pub use machine::{Committed, Machine, Quarantine, Start};
 pub use message::{MessageError, PeerMessage, SentPayload};
 pub use probes::Probes;
 pub use replica::Role;

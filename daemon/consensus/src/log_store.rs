@@ -2,12 +2,13 @@
 //! runs, everything older by its place in the WAL.
 //!
 //! ```text
-//!      1 ........ cache_first - 1 │ cache_first ............. last
-//!      runs: frame extents        │ cached entries (never less than everything > applied)
+//!  trimmed │ trimmed + 1 ... cache_first - 1 │ cache_first ............. last
+//!  term    │ runs: frame extents             │ cached entries (never less than everything > applied)
 //! ```
 //!
-//! Invariants: indexes are contiguous from 1 (`trimmed` stays 0); `cache_first ≤ applied + 1`;
-//! `terms` holds one row per change of term. Entries are readable here before raft-rs is told so
+//! Invariants: indexes are contiguous from `trimmed + 1`; `trimmed < cache_first ≤ applied + 1`;
+//! `terms` holds one row per change of term. `trimmed` is what this store has let go of: the WAL
+//! may hold more. Entries are readable here before raft-rs is told so
 //! (`advance_append_async`), durable or not.
 
 use std::cell::RefCell;
@@ -46,12 +47,16 @@ pub(crate) struct LogStore {
     shard: ShardId,
     conf_state: ConfState,
     hard_state: RaftHardState,
+    /// Nothing up to here can be had.
+    trimmed: Index,
+    /// Of the entry at `trimmed`; 0 when there is none.
+    trimmed_term: Term,
     cache: VecDeque<CachedEntry>,
     cache_first: Index,
     cache_bytes: usize,
     /// (first index of the term, term), ascending in both.
     terms: Vec<(Index, Term)>,
-    /// Ascending; covers `1..=last`.
+    /// Ascending; covers `trimmed + 1..=last`, the first may begin before.
     runs: Vec<EntryRun>,
     /// Old entries read back for a lagging follower, contiguous from `fetched_first`.
     fetched: Vec<Entry>,
@@ -62,7 +67,12 @@ pub(crate) struct LogStore {
 }
 
 impl LogStore {
-    pub(crate) fn new(identity: &Identity, hard_state: HardState) -> Self {
+    /// An empty log behind the entry at `trimmed`.
+    pub(crate) fn new(
+        identity: &Identity,
+        hard_state: HardState,
+        (trimmed, trimmed_term): (Index, Term),
+    ) -> Self {
         let ids = |replicas: &[holdfast_base::ReplicaId]| replicas.iter().map(|id| id.0).collect();
         LogStore {
             shard: identity.shard,
@@ -76,8 +86,10 @@ impl LogStore {
                 vote: hard_state.vote.0,
                 commit: hard_state.commit.0,
             },
+            trimmed,
+            trimmed_term,
             cache: VecDeque::new(),
-            cache_first: Index(1),
+            cache_first: trimmed.next(),
             cache_bytes: 0,
             terms: Vec::new(),
             runs: Vec::new(),
@@ -92,11 +104,15 @@ impl LogStore {
         Index(self.cache_first.0 + self.cache.len() as u64 - 1)
     }
 
+    pub(crate) fn trimmed(&self) -> Index {
+        self.trimmed
+    }
+
     pub(crate) fn term_of(&self, index: Index) -> Option<Term> {
-        if index == Index(0) {
-            return Some(Term(0));
+        if index == self.trimmed {
+            return Some(self.trimmed_term);
         }
-        if index > self.last() {
+        if index < self.trimmed || index > self.last() {
             return None;
         }
         let after = self.terms.partition_point(|(first, _)| *first <= index);
@@ -163,6 +179,8 @@ impl LogStore {
 
     /// Recovery: the log's old part lies in these runs and is not cached; the first index cached
     /// later is `next`. `terms` as found.
+    ///
+    /// Runs may begin before `trimmed`; nobody asks for what lies there.
     pub(crate) fn adopt_runs(
         &mut self,
         runs: Vec<EntryRun>,
@@ -182,6 +200,25 @@ impl LogStore {
             self.cache_bytes -= entry.command.len() + ENTRY_OVERHEAD_BYTES;
             self.cache_first = self.cache_first.next();
         }
+    }
+
+    /// Lets go of everything up to `index`, which is applied, and has `term`.
+    pub(crate) fn trim(&mut self, index: Index, term: Term) {
+        assert!(self.trimmed < index && index <= self.last(), "{index} is in this log");
+        while self.cache_first <= index {
+            let Some(entry) = self.cache.pop_front() else { break };
+            self.cache_bytes -= entry.command.len() + ENTRY_OVERHEAD_BYTES;
+            self.cache_first = self.cache_first.next();
+        }
+        self.runs.drain(..self.runs.partition_point(|run| run.last <= index));
+        let older = self.terms.partition_point(|(first, _)| *first <= index);
+        let covering = self.terms.drain(..older).next_back();
+        let reaches_on =
+            self.terms.first().map_or(self.last() > index, |(first, _)| *first > index.next());
+        if let Some((_, of_next)) = covering.filter(|_| reaches_on) {
+            self.terms.insert(0, (index.next(), of_next));
+        }
+        (self.trimmed, self.trimmed_term) = (index, term);
     }
 
     pub(crate) fn take_wanted(&self) -> Vec<WantedRead> {
@@ -251,6 +288,9 @@ impl raft::Storage for LogStore {
     ) -> raft::Result<Vec<Entry>> {
         let mut size_left = max_size.into().unwrap_or(u64::MAX);
         assert!(high <= self.last().0 + 1, "raft asks for entries beyond the log");
+        if Index(low) <= self.trimmed {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
         if Index(low) < self.cache_first {
             let fetched_end = self.fetched_first.0 + self.fetched.len() as u64;
             if low >= self.fetched_first.0 && low < fetched_end {
@@ -279,13 +319,16 @@ impl raft::Storage for LogStore {
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
-        self.term_of(Index(index))
-            .map(|term| term.0)
-            .ok_or(raft::Error::Store(StorageError::Unavailable))
+        let why = if Index(index) < self.trimmed {
+            StorageError::Compacted
+        } else {
+            StorageError::Unavailable
+        };
+        self.term_of(Index(index)).map(|term| term.0).ok_or(raft::Error::Store(why))
     }
 
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(1)
+        Ok(self.trimmed.0 + 1)
     }
 
     fn last_index(&self) -> raft::Result<u64> {
@@ -293,7 +336,7 @@ impl raft::Storage for LogStore {
     }
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // Nothing is trimmed before objects exist, so nobody needs one.
+        // Only a shard with one voter trims so far: nobody needs one.
         Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
 }

@@ -25,6 +25,46 @@ pub struct Committed<'a> {
 #[error("replica quarantined: {0}")]
 pub struct Quarantine(pub String);
 
+/// Where a replica begins: a state, and how much of the log is still wanted.
+///
+/// ```text
+/// 1 ...... trimmed │ ...... read_from │ ............... applied │ ............ last
+///  not in the WAL  │    not read      │ read: `recall` only     │ read: `apply` from here
+/// ```
+///
+/// Invariant: `read_from ≤ applied`, each with the term of its entry. A state older than what the
+/// WAL has let go of, or newer than its end, is refused: the replica is quarantined.
+#[derive(Debug)]
+pub struct Start<M> {
+    /// The state.
+    pub machine: M,
+    /// The entry it reflects; 0 for an empty one.
+    pub applied: Index,
+    /// Term of that entry.
+    pub term: Term,
+    /// Entry time of the newest entry it reflects.
+    pub time_ms: i64,
+    /// Nothing up to here is wanted from the log any more.
+    pub read_from: Index,
+    /// Term of that entry.
+    pub read_from_term: Term,
+}
+
+impl<M> Start<M> {
+    /// A state before its first entry: the whole log is read.
+    pub fn empty(machine: M) -> Start<M> {
+        let (none, no_term) = (Index(0), Term(0));
+        Start {
+            machine,
+            applied: none,
+            term: no_term,
+            time_ms: 0,
+            read_from: none,
+            read_from_term: no_term,
+        }
+    }
+}
+
 /// A deterministic state machine.
 ///
 /// - `apply` is *total*: every decodable command has a defined result, and a refusal is a result.
@@ -39,6 +79,13 @@ pub trait Machine {
     /// # Errors
     /// Only for a broken invariant of the replica's own state or undecodable commands.
     fn apply(&mut self, entry: Committed<'_>) -> Result<Self::Outcome, Quarantine>;
+
+    /// What an entry that is part of this state already left behind: for those who index payloads.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Machine::apply`].
+    fn recall(&self, entry: Committed<'_>) -> Result<Self::Outcome, Quarantine>;
 
     /// Where record batches lie in the payload of an entry with these commands, for the WAL's
     /// sealed index. Never fails: undecodable commands have none.

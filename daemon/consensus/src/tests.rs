@@ -2,6 +2,7 @@
 //! power cuts are the simulation's (`tests/sim`).
 
 mod three_voters;
+mod trimmed;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use raft::eraftpb::{Message, MessageType};
 
 use crate::{
     Committed, Driver, DriverConfig, Event, HEAD_BYTES, Head, Machine, PeerMessage, PlantedBugs,
-    ProposeError, Quarantine, Role, SentPayload, TailCache,
+    ProposeError, Quarantine, Role, SentPayload, Start, TailCache,
 };
 
 const SHARD: ShardId = ShardId(3);
@@ -35,6 +36,11 @@ impl Machine for Notebook {
         Ok(self.applied.len())
     }
 
+    fn recall(&self, entry: Committed<'_>) -> Result<usize, Quarantine> {
+        let row = self.applied.iter().position(|(index, _)| *index == entry.index);
+        row.map(|row| row + 1).ok_or_else(|| Quarantine("never applied".to_owned()))
+    }
+
     fn locators(&self, _commands: &[u8]) -> Vec<Locator> {
         Vec::new()
     }
@@ -54,6 +60,8 @@ struct Node {
     now: Now,
     shards: u32,
     events: Vec<Event<usize>>,
+    /// What the next start begins with.
+    kept: BTreeMap<ShardId, Start<Notebook>>,
 }
 
 impl Node {
@@ -75,7 +83,7 @@ impl Node {
         Wal::format(&mut disk, &wal_config(), &identities).unwrap();
         drop(disk);
         let now = Now { boottime_ns: 1, wall_ms: 5_000 };
-        let mut node = Node { device, driver: None, now, shards, events: Vec::new() };
+        let mut node = Node { device, driver: None, now, shards, events: Vec::new(), kept: BTreeMap::new() };
         node.start();
         node
     }
@@ -95,7 +103,7 @@ impl Node {
             wal,
             recovered,
             config,
-            |_| Notebook::default(),
+            |shard| self.kept.remove(&shard).unwrap_or_else(|| Start::empty(Notebook::default())),
             &mut |event| replayed.push(event),
             self.now,
         )

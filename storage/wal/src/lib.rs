@@ -46,4 +46,5 @@ pub use recovery::{
 };
 pub use space::Admission;
 pub use status::WalStatus;
+pub use trim::OldestSegment;
 pub use wal::{Wal, WalEvent};

@@ -21,13 +21,42 @@
 //! Caveat: an entry that was overwritten by a new leader still counts by its index until `trimmed`
 //! passes it. This may keep a segment longer, never give it up too soon.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use holdfast_base::{Index, ShardId, Term};
 use holdfast_io::Disk;
 
 use crate::item::SegmentNumber;
 use crate::wal::{ReplicaLast, Request, Wal};
 
+/// The oldest segment of a running log, for threads that read its files by themselves. A file may
+/// hold another segment by the time it is read, and records in it that look like the right ones:
+/// so whoever has read asks *afterwards* whether the segment is still there.
+#[derive(Clone, Debug)]
+pub struct OldestSegment(Arc<AtomicU64>);
+
+impl OldestSegment {
+    /// True while bytes of `segment` that were read before this call are its own.
+    #[must_use]
+    pub fn still_has(&self, segment: SegmentNumber) -> bool {
+        segment.0 >= self.0.load(Ordering::SeqCst)
+    }
+
+    /// One that stays at `segment`, for tests of readers.
+    #[must_use]
+    pub fn fixed(segment: SegmentNumber) -> OldestSegment {
+        OldestSegment(Arc::new(AtomicU64::new(segment.0)))
+    }
+}
+
 impl<D: Disk> Wal<D> {
+    /// Tells other threads which segments are still there.
+    #[must_use]
+    pub fn oldest_shared(&self) -> OldestSegment {
+        OldestSegment(Arc::clone(&self.oldest))
+    }
+
     /// Entries of `shard` up to `index`, whose entry had `term`, are no longer needed from this
     /// log: they are uploaded, checkpointed, or of no use. A lower index than before says nothing
     /// new.
@@ -55,6 +84,8 @@ impl<D: Disk> Wal<D> {
     pub(crate) fn release_segments(&mut self) {
         while self.oldest_is_free() {
             let Some((_, segment)) = self.segments.pop_first() else { break };
+            // Before the file can be taken: see `OldestSegment`.
+            self.oldest.store(self.oldest_segment().0, Ordering::SeqCst);
             self.space.release(segment.slot);
             self.counters.released += 1;
         }

@@ -13,6 +13,8 @@
 //! never moves again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use holdfast_base::{BootCount, Index, Now, ReplicaId, ShardId};
@@ -152,6 +154,8 @@ pub struct Wal<D: Disk> {
     pub(crate) replicas: BTreeMap<ShardId, ReplicaRow>,
     pub(crate) tombstones: BTreeSet<(ShardId, ReplicaId)>,
     pub(crate) segments: BTreeMap<SegmentNumber, Segment>,
+    /// Number of the oldest of `segments`; raised before the file of an older one is a spare.
+    pub(crate) oldest: Arc<AtomicU64>,
     pub(crate) space: Space,
     pub(crate) tail: Tail,
     pub(crate) counters: Counters,
@@ -210,6 +214,9 @@ impl<D: Disk> Wal<D> {
             durable: start.durable,
             replicas: start.replicas,
             tombstones: start.tombstones,
+            oldest: Arc::new(AtomicU64::new(
+                start.segments.keys().next().map_or(start.tail.segment.0, |oldest| oldest.0),
+            )),
             segments: start.segments,
             space: start.space,
             published: start.durable,

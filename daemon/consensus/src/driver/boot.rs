@@ -1,34 +1,40 @@
-//! From a recovered WAL to running replicas: committed entries are applied, the rest is cached.
+//! From a recovered WAL and the states kept of it to running replicas: what a state reflects is
+//! recalled, what is committed behind it applied, the rest cached.
 //!
 //! | recovered replica | becomes |
 //! | --- | --- |
 //! | whole | entries ≤ commit applied, entries behind it cached, raft-rs started |
 //! | damaged, or commit beyond the log | entries below the damage applied; quarantined |
+//! | its state is older than what the log has let go of | nothing applied; quarantined |
+//! | its state is newer than the log's end | nothing applied; quarantined |
+//!
+//! What a state reflects was committed, whatever the last hard state says: a Ready that changes
+//! only `commit` writes nothing.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_io::Disk;
-use holdfast_wal::{EntryKind, Recovered, RecoveredReplica, StoredEntry, Wal, WalError};
+use holdfast_wal::{EntryKind, EntryRun, Recovered, RecoveredReplica, StoredEntry, Wal, WalError};
 use raft::eraftpb::EntryType;
 use raft::{Config, RawNode, ReadOnlyOption};
 
-use super::ready::apply_bytes;
+use super::ready::{apply_bytes, recall_bytes};
 use super::{
     COMMITTED_BYTES_PER_READY_MAX, Driver, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX,
     UNCOMMITTED_BYTES_MAX,
 };
 use crate::event::{DriverConfig, DriverError, Event};
 use crate::log_store::{CachedEntry, LogStore};
-use crate::machine::{Machine, Quarantine};
+use crate::machine::{Machine, Quarantine, Start};
 use crate::probes::Probes;
 use crate::replica::{ELECTION_TICKS, HEARTBEAT_TICKS, Replica, TICK_NS};
 use crate::tail_cache::TailCache;
 
 impl<D: Disk, M: Machine> Driver<D, M> {
-    /// Starts every replica the WAL holds. `machine` makes an empty state machine; `sink` gets
-    /// what replay applied, in the order of the log and so of each shard, as it happens (a long
+    /// Starts every replica the WAL holds. `start` says from which state; `sink` gets what replay
+    /// recalled and applied, in the order of the log and so of each shard, as it happens (a long
     /// log is not held in memory).
     ///
     /// # Errors
@@ -37,17 +43,21 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         wal: Wal<D>,
         recovered: Recovered,
         config: DriverConfig,
-        mut machine: impl FnMut(ShardId) -> M,
+        mut start: impl FnMut(ShardId) -> Start<M>,
         sink: &mut dyn FnMut(Event<M::Outcome>),
         now: Now,
     ) -> Result<Self, DriverError> {
         let mut booting = BTreeMap::new();
         for (shard, found) in &recovered.replicas {
-            booting.insert(*shard, Booting::new(*shard, found, config, machine(*shard))?);
+            booting.insert(*shard, Booting::new(*shard, found, config, start(*shard))?);
         }
         // In the order of the log, not replica by replica: a frame holds entries of many.
-        let runs = recovered.replicas.values().flat_map(|found| &found.runs);
-        for (run, stored) in wal.read_in_order(runs) {
+        let runs = recovered.replicas.iter().flat_map(|(shard, found)| {
+            let read_from = booting.get(shard).map_or(Index(0), |booting| booting.read_from.0);
+            found.runs.iter().filter(move |run| run.last > read_from)
+        });
+        let runs: Vec<EntryRun> = runs.copied().collect();
+        for (run, stored) in wal.read_in_order(&runs) {
             if let Some(replica) = booting.get_mut(&run.shard) {
                 replica.take(stored, sink);
             }
@@ -104,7 +114,9 @@ fn raft_config(id: ReplicaId, applied: Index) -> Config {
 struct Booting<M> {
     replica: Replica<M>,
     config: DriverConfig,
-    /// What recovery knows of it as committed.
+    /// Everything up to here is of no interest, and the term of that entry.
+    read_from: (Index, Term),
+    /// What recovery, or the state, knows of it as committed.
     commit: Index,
     /// First index of each term, of what was read.
     terms: Vec<(Index, Term)>,
@@ -118,6 +130,24 @@ fn refused(shard: ShardId) -> impl Fn(raft::Error) -> DriverError {
     move |why| DriverError::Raft { shard, why: why.to_string() }
 }
 
+/// Why a state that reflects entries up to `applied` cannot go on with this log.
+fn does_not_fit(found: &RecoveredReplica, applied: Index) -> Option<Quarantine> {
+    let (trimmed, last) = (found.trimmed, found.last());
+    if applied < trimmed {
+        return Some(Quarantine(format!(
+            "the log begins behind entry {trimmed} and the newest state at hand reflects entry \
+             {applied}: the state of this shard was lost; give back its checkpoint, from the state \
+             directory or the object store"
+        )));
+    }
+    (applied > last && found.damage.is_none()).then(|| {
+        Quarantine(format!(
+            "the state reflects entry {applied} and the log ends at {last}: this is not the log it \
+             was made from, or acknowledged records are gone"
+        ))
+    })
+}
+
 fn silent() -> slog::Logger {
     slog::Logger::root(slog::Discard, slog::o!())
 }
@@ -127,22 +157,32 @@ impl<M: Machine> Booting<M> {
         shard: ShardId,
         found: &RecoveredReplica,
         config: DriverConfig,
-        machine: M,
+        start: Start<M>,
     ) -> Result<Self, DriverError> {
+        assert!(start.read_from <= start.applied, "read_from ≤ applied");
         let id = found.identity.replica;
         // raft-rs is built twice: the machine needs a home while the log is read, and raft-rs
         // wants its log complete. The first one is never run.
-        let empty = LogStore::new(&found.identity, holdfast_wal::HardState::default());
+        let nothing = (Index(0), Term(0));
+        let empty = LogStore::new(&found.identity, holdfast_wal::HardState::default(), nothing);
         let idle =
             RawNode::new(&raft_config(id, Index(0)), empty, &silent()).map_err(refused(shard))?;
         let voters = found.identity.voters.clone();
+        let broken = does_not_fit(found, start.applied);
+        let read_from =
+            (start.read_from, start.read_from_term).max((found.trimmed, found.trimmed_term));
+        let mut replica =
+            Replica::new(shard, id, idle, start.machine, voters, config.election_seed);
+        replica.applied = start.applied;
+        replica.time_ms = start.time_ms;
         Ok(Booting {
-            replica: Replica::new(shard, id, idle, machine, voters, config.election_seed),
+            replica,
             config,
-            commit: found.hard_state.commit,
+            read_from,
+            commit: found.hard_state.commit.max(start.applied),
             terms: Vec::new(),
             uncommitted: Vec::new(),
-            broken: None,
+            broken,
         })
     }
 
@@ -168,6 +208,9 @@ impl<M: Machine> Booting<M> {
     ) -> Result<(), Quarantine> {
         for entry in entries {
             let (index, term) = (entry.index, entry.term);
+            if index <= self.read_from.0 {
+                continue;
+            }
             if self.terms.last().is_none_or(|(_, known)| *known != term) {
                 self.terms.push((index, term));
             }
@@ -183,7 +226,11 @@ impl<M: Machine> Booting<M> {
             };
             let (payload, planted) = (entry.payload, self.config.planted);
             let command = &entry.command;
-            sink(apply_bytes(&mut self.replica, index, term, kind, command, payload, planted)?);
+            sink(if index <= self.replica.applied {
+                recall_bytes(&mut self.replica, index, term, command, payload)?
+            } else {
+                apply_bytes(&mut self.replica, index, term, kind, command, payload, planted)?
+            });
         }
         Ok(())
     }
@@ -194,9 +241,9 @@ impl<M: Machine> Booting<M> {
         found: RecoveredReplica,
         sink: &mut dyn FnMut(Event<M::Outcome>),
     ) -> Result<Replica<M>, DriverError> {
-        let Booting { mut replica, commit, terms, uncommitted, broken, .. } = self;
+        let Booting { mut replica, read_from, commit, terms, uncommitted, broken, .. } = self;
         let shard = replica.shard;
-        let last = found.runs.last().map_or(Index(0), |run| run.last);
+        let last = found.last();
         let damage = found
             .damage
             .map(|damage| Quarantine(format!("its log is damaged: {damage:?}")))
@@ -205,12 +252,14 @@ impl<M: Machine> Booting<M> {
                     Quarantine(format!("commit {commit} is known but the log ends at {last}"))
                 })
             });
-        replica.quarantine = damage.or(broken);
+        // A state that does not fit explains what the log then seems to lack.
+        replica.quarantine = broken.or(damage);
         if let Some(why) = &replica.quarantine {
             sink(Event::Quarantined { shard, why: why.clone() });
             return Ok(replica);
         }
-        let mut store = LogStore::new(&found.identity, found.hard_state);
+        let hard_state = holdfast_wal::HardState { commit, ..found.hard_state };
+        let mut store = LogStore::new(&found.identity, hard_state, read_from);
         let committed_terms = terms.into_iter().filter(|(first, _)| *first <= commit).collect();
         store.adopt_runs(found.runs, committed_terms, commit.next());
         for entry in uncommitted {

@@ -205,6 +205,38 @@ fn apply_entry<M: Machine>(
     apply_bytes(replica, index, term, kind, &entry.data, payload, planted)
 }
 
+/// An entry's head and commands; its payload must be as long as it says.
+fn decode(index: Index, data: &[u8], payload: Extent) -> Result<(Head, &[u8]), Quarantine> {
+    let (head, commands) = Head::decode(data)?;
+    if head.payload_len_bytes == payload.len_bytes {
+        return Ok((head, commands));
+    }
+    Err(Quarantine(format!(
+        "entry {index} names {} payload bytes and {} are stored",
+        head.payload_len_bytes, payload.len_bytes
+    )))
+}
+
+/// Asks the machine what is left of an entry that its state reflects.
+pub(super) fn recall_bytes<M: Machine>(
+    replica: &mut Replica<M>,
+    index: Index,
+    term: Term,
+    data: &[u8],
+    payload: Extent,
+) -> Result<Event<M::Outcome>, Quarantine> {
+    let mut outcome = None;
+    if !data.is_empty() {
+        let (head, commands) = decode(index, data, payload)?;
+        if head.deciding_term == term {
+            let time_ms = head.time_ms;
+            let committed = Committed { index, term, time_ms, commands, payload };
+            outcome = Some(replica.machine.recall(committed)?);
+        }
+    }
+    Ok(Event::Recalled { shard: replica.shard, index, term, payload, outcome })
+}
+
 /// Applies one committed entry to the machine; used by turns and by boot alike.
 pub(super) fn apply_bytes<M: Machine>(
     replica: &mut Replica<M>,
@@ -225,13 +257,7 @@ pub(super) fn apply_bytes<M: Machine>(
     }
     let mut outcome = None;
     if !data.is_empty() {
-        let (head, commands) = Head::decode(data)?;
-        if head.payload_len_bytes != payload.len_bytes {
-            return Err(Quarantine(format!(
-                "entry {index} names {} payload bytes and {} are stored",
-                head.payload_len_bytes, payload.len_bytes
-            )));
-        }
+        let (head, commands) = decode(index, data, payload)?;
         replica.time_ms = replica.time_ms.max(head.time_ms);
         if head.deciding_term == term || planted.deciding_term_ignored {
             let time_ms = head.time_ms;

@@ -55,10 +55,15 @@ fn one_replica_behind_keeps_every_segment_from_its_first_entry_on() {
         wal.append(vec![entry(1, index, 1, 30_000)], at(now_ns)).unwrap();
         settle(&device, &mut wal, &mut now_ns);
     }
+    let others = wal.oldest_shared();
+    let first = wal.oldest_segment();
     wal.trim(ShardId(1), Index(60), Term(1));
     assert_eq!(wal.status().segments_released, 0, "shard 2 has not let go");
+    assert!(others.still_has(first));
     wal.trim(ShardId(2), Index(1), Term(1));
     let status = wal.status();
+    assert!(!others.still_has(first), "who reads its file by himself can know");
+    assert!(others.still_has(status.open_segment));
     assert_eq!(status.segments, 1, "only the open one is left: {status:?}");
     assert_eq!(status.oldest_segment, status.open_segment);
 }
