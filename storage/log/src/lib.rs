@@ -28,6 +28,7 @@ mod digest;
 mod entry;
 mod epoch;
 mod group;
+mod object;
 mod partition;
 mod planted;
 mod producer;
@@ -49,6 +50,11 @@ pub use group::{
     EXPIRED_OFFSETS_MAX, Expired, Expiry, GROUP_RECORD_MAX_BYTES, GROUP_TEXT_MAX_BYTES, Group,
     GroupMember, GroupRecord, NewOffset, OffsetRow, expire_groups, offsets_expired,
     offsets_of_topics,
+};
+pub use object::{
+    CommandError, Intent, MANIFEST_ROW_BYTES, Manifest, ManifestRow, NUMBER_MAX, OBJECT_HEAD_BYTES,
+    OBJECT_PARTITIONS_MAX, OBJECT_TRAILER_BYTES, OPEN_INTENTS_MAX, ObjectId, ObjectIdentity,
+    ObjectStep, Step, layout as object_layout,
 };
 pub use partition::Partition;
 pub use planted::PlantedBugs;

@@ -17,7 +17,7 @@
 use holdfast_base::{ClusterId, Index, PartitionKey, ShardId, Term, TopicId};
 
 use crate::error::ObjectError;
-use crate::limits::NUMBER_MAX;
+use holdfast_log::NUMBER_MAX;
 
 pub(crate) mod block;
 pub(crate) mod rows;
@@ -54,41 +54,13 @@ pub(crate) mod head_at {
 /// Bytes of the head.
 pub const HEAD_BYTES: usize = head_at::END;
 const _: () = assert!(HEAD_BYTES == 128 && head_at::CRC == 60);
+const _: () = assert!(HEAD_BYTES as u64 == holdfast_log::OBJECT_HEAD_BYTES);
+const _: () = assert!(TRAILER_BYTES as u64 == holdfast_log::OBJECT_TRAILER_BYTES);
 
 pub use block::BLOCK_HEAD_BYTES;
-pub use rows::{BLOCK_ROW_BYTES, MANIFEST_ROW_BYTES, PARTITION_ROW_BYTES};
+pub use holdfast_log::{ObjectId, ObjectIdentity};
+pub use rows::{BLOCK_ROW_BYTES, PARTITION_ROW_BYTES};
 pub use trailer::TRAILER_BYTES;
-
-/// Names an object for ever; drawn at random by the leader that announced it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ObjectId(pub [u8; 16]);
-
-impl std::fmt::Display for ObjectId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl std::fmt::Debug for ObjectId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ObjectId({self})")
-    }
-}
-
-/// Whose object it is and where it stands: what its key is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ObjectIdentity {
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// The shard whose batches it holds.
-    pub shard: ShardId,
-    /// The term of the leader that announced it.
-    pub term: Term,
-    /// Counted by that leader, from 1 in each term.
-    pub sequence: u64,
-    /// Its name.
-    pub object: ObjectId,
-}
 
 /// What the head and the trailer say alike.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

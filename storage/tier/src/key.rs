@@ -66,18 +66,19 @@ impl fmt::Display for StoreKey {
     }
 }
 
-impl ObjectIdentity {
-    /// The object's name in the store.
+impl StoreKey {
+    /// The name of an object in the store.
     #[must_use]
-    pub fn key(&self) -> StoreKey {
-        let directory = shard_directory(self.cluster, self.shard);
-        StoreKey(format!("{directory}/{:020}-{:020}-{}", self.term.0, self.sequence, self.object))
+    pub fn of(object: &ObjectIdentity) -> StoreKey {
+        let directory = shard_directory(object.cluster, object.shard);
+        let (term, sequence, name) = (object.term.0, object.sequence, object.object);
+        StoreKey(format!("{directory}/{term:020}-{sequence:020}-{name}"))
     }
 
     /// The object of this name; `None` for a name of another form.
     #[must_use]
-    pub fn from_key(key: &StoreKey) -> Option<ObjectIdentity> {
-        let (cluster, rest) = key.as_str().split_once('/')?;
+    pub fn identity(&self) -> Option<ObjectIdentity> {
+        let (cluster, rest) = self.as_str().split_once('/')?;
         let (shard, name) = rest.split_once('/')?;
         let mut parts = name.split('-');
         let identity = ObjectIdentity {
@@ -88,7 +89,7 @@ impl ObjectIdentity {
             object: ObjectId(from_hex(parts.next()?)?),
         };
         // One form only, so that a name found in the store leads back to itself.
-        (parts.next().is_none() && identity.key() == *key).then_some(identity)
+        (parts.next().is_none() && StoreKey::of(&identity) == *self).then_some(identity)
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
         };
         let key = "abababababababababababababababab/00000007/\
                    00000000000000000012-00000000000000000003-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
-        assert_eq!(identity.key().as_str(), key);
+        assert_eq!(StoreKey::of(&identity).as_str(), key);
         assert!(include_str!("../../FORMAT.md").contains(key), "FORMAT.md shows this key");
     }
 
@@ -158,7 +159,7 @@ mod tests {
             sequence: 1,
             object: ObjectId([1; 16]),
         };
-        let key = identity.key().to_string();
+        let key = StoreKey::of(&identity).to_string();
         for other in [
             key.replacen("00000001/", "1/", 1),
             format!("{key}-1"),
@@ -166,7 +167,7 @@ mod tests {
             key[..key.len() - 1].to_owned(),
             "checkpoints/1".to_owned(),
         ] {
-            let parsed = StoreKey::new(&other).ok().and_then(|key| ObjectIdentity::from_key(&key));
+            let parsed = StoreKey::new(&other).ok().and_then(|key| key.identity());
             assert_eq!(parsed, None, "{other}");
         }
     }
@@ -184,9 +185,9 @@ mod tests {
                 sequence,
                 object: ObjectId(object),
             };
-            prop_assert_eq!(ObjectIdentity::from_key(&of(a).key()), Some(of(a)));
-            prop_assert_eq!(StoreKey::new(of(a).key().as_str()), Ok(of(a).key()));
-            prop_assert_eq!(of(a).key().cmp(&of(b).key()), a.cmp(&b));
+            prop_assert_eq!(StoreKey::of(&of(a)).identity(), Some(of(a)));
+            prop_assert_eq!(StoreKey::new(StoreKey::of(&of(a)).as_str()), Ok(StoreKey::of(&of(a))));
+            prop_assert_eq!(StoreKey::of(&of(a)).cmp(&StoreKey::of(&of(b))), a.cmp(&b));
         }
     }
 }

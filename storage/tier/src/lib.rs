@@ -25,7 +25,6 @@
 //! but have not been tried.
 
 mod cache;
-mod command;
 mod error;
 mod footer;
 pub mod format;
@@ -41,12 +40,14 @@ mod verify;
 mod write;
 
 pub use cache::BlockCache;
-pub use command::{CommandError, Intent, Manifest, ObjectStep, Step};
 pub use error::{BuildError, ObjectError};
 pub use footer::{Footer, Tail, tail_range};
-pub use format::rows::{BlockRow, ManifestRow, PartitionRow};
+pub use format::ObjectHead;
+pub use format::rows::{BlockRow, PartitionRow};
 pub use format::trailer::Trailer;
-pub use format::{ObjectHead, ObjectId, ObjectIdentity};
+pub use holdfast_log::{
+    CommandError, Intent, Manifest, ManifestRow, ObjectId, ObjectIdentity, ObjectStep, Step,
+};
 pub use key::{KeyError, StoreKey, cluster_directory, shard_directory};
 pub use parts::PartCutter;
 pub use plan::{BatchRow, ObjectPlan, PlanBuilder, PlannedBatch, Taken};

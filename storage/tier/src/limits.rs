@@ -1,7 +1,7 @@
 //! How large things may be, and why. A reader refuses what claims more; a writer never makes it.
 
+use crate::format::TRAILER_BYTES;
 use crate::format::{BLOCK_HEAD_BYTES, BLOCK_ROW_BYTES, HEAD_BYTES, PARTITION_ROW_BYTES};
-use crate::format::{MANIFEST_ROW_BYTES, TRAILER_BYTES};
 
 /// An object is cut before the entry that would bring its batches above this. Large enough that a
 /// busy shard makes one PUT a second, small enough that one is in flight within a node's memory.
@@ -16,11 +16,7 @@ const _: () = assert!(OBJECT_PAYLOAD_BYTES_CUT <= OBJECT_PAYLOAD_BYTES_MAX);
 pub const OBJECT_BATCHES_MAX: usize = 1 << 18;
 const _: () = assert!(OBJECT_BATCHES_MAX * size_of::<crate::plan::PlannedBatch>() <= 18 << 20);
 
-/// Partitions in one object: its manifest is one entry.
-pub const OBJECT_PARTITIONS_MAX: usize = 1 << 14;
-/// What the manifest's rows may take of an entry's 1 MiB of commands, which Raft copies.
-const MANIFEST_ROWS_BYTES_MAX: usize = 768 << 10;
-const _: () = assert!(OBJECT_PARTITIONS_MAX * MANIFEST_ROW_BYTES <= MANIFEST_ROWS_BYTES_MAX);
+pub use holdfast_log::OBJECT_PARTITIONS_MAX;
 
 /// A block is closed before the batch that would bring its batches above this, so it has at most
 /// so many or one batch. The unit of checksums and of the cache: a fetch of 1 MiB (a client's
@@ -57,6 +53,3 @@ const _: () = assert!(TAIL_BYTES as usize >= TRAILER_BYTES + 470 * 136);
 /// at most 10,000 parts.
 pub const PART_BYTES: u64 = 8 << 20;
 const _: () = assert!(PART_BYTES >= 5 << 20 && OBJECT_BYTES_MAX / PART_BYTES < 10_000);
-
-/// No position, index or term reaches this; bytes that say so lie. Keeps sums from overflowing.
-pub(crate) const NUMBER_MAX: u64 = 1 << 62;

@@ -19,7 +19,6 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::command::Manifest;
 use crate::error::{BuildError, ObjectError};
 use crate::footer::{Footer, Tail};
 use crate::key::StoreKey;
@@ -28,6 +27,7 @@ use crate::parts::PartCutter;
 use crate::plan::{ObjectPlan, PlannedBatch};
 use crate::store::{Action, Outcome, Store, StoreError, Upload};
 use crate::write::{FinishedObject, ObjectWriter};
+use holdfast_log::Manifest;
 
 /// How much of a put object is read before it is believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,7 +112,7 @@ pub async fn upload<S: BatchSource>(
     how: ReadBack,
 ) -> Result<Manifest, UploadError> {
     let identity = plan.head.identity;
-    let key = identity.key();
+    let key = StoreKey::of(&identity);
     let mut parts = Vec::new();
     let mut cutter = PartCutter::new();
     let mut many: Option<Box<dyn Upload>> = None;
@@ -164,7 +164,7 @@ async fn put_full_parts(
 async fn read_tail(store: &dyn Store, finished: &FinishedObject) -> Result<(), UploadError> {
     let identity = finished.trailer.head.identity;
     let start = finished.len_bytes - u64::from(finished.manifest.tail_bytes);
-    let tail = store.get(&identity.key(), start..finished.len_bytes).await?;
+    let tail = store.get(&StoreKey::of(&identity), start..finished.len_bytes).await?;
     let Tail::Footer(footer) = Footer::from_tail(&identity, finished.len_bytes, &tail)? else {
         return Err(UploadError::OtherObject { what: "its footer is longer" });
     };
@@ -176,7 +176,7 @@ async fn read_tail(store: &dyn Store, finished: &FinishedObject) -> Result<(), U
 
 /// Reads every byte, a part at a time, and compares the hash.
 async fn read_whole(store: &dyn Store, finished: &FinishedObject) -> Result<(), UploadError> {
-    let key = finished.trailer.head.identity.key();
+    let key = StoreKey::of(&finished.trailer.head.identity);
     let mut sha256 = Sha256::new();
     let mut at = 0;
     while at < finished.len_bytes {

@@ -15,14 +15,14 @@ use bytes::Bytes;
 use holdfast_batch::{BatchHeader, checksum as batch_checksum};
 use sha2::{Digest, Sha256};
 
-use crate::command::Manifest;
 use crate::error::BuildError;
 use crate::format::block::BlockHead;
-use crate::format::rows::{BlockRow, ManifestRow, PartitionRow};
+use crate::format::rows::{BlockRow, PartitionRow};
 use crate::format::trailer::Trailer;
 use crate::format::{BLOCK_HEAD_BYTES, HEAD_BYTES, TRAILER_BYTES, head_at, set_u32};
 use crate::limits::BLOCK_PAYLOAD_BYTES_CUT;
 use crate::plan::{BatchRow, ObjectPlan, PlannedBatch};
+use holdfast_log::{Manifest, ManifestRow};
 
 /// Writes one object.
 pub struct ObjectWriter {

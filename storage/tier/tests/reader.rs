@@ -10,7 +10,9 @@ use std::process::{Command, Output};
 use bytes::Bytes;
 use holdfast_base::{ClusterId, Index, PartitionKey, ShardId, Term, TopicId};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft, patch_in_place};
-use holdfast_tier::{BatchRow, ObjectId, ObjectIdentity, ObjectWriter, PlanBuilder, Taken};
+use holdfast_tier::{
+    BatchRow, ObjectId, ObjectIdentity, ObjectWriter, PlanBuilder, StoreKey, Taken,
+};
 use sha2::{Digest, Sha256};
 
 struct Scratch(PathBuf);
@@ -101,7 +103,7 @@ fn object() -> (Vec<u8>, ObjectIdentity, Vec<(BatchRow, Bytes)>) {
 fn a_stranger_prints_every_batch_of_an_object_from_format_md_alone() {
     let (object, identity, batches) = object();
     let scratch = Scratch::new("good");
-    let file = scratch.0.join(identity.key().as_str());
+    let file = scratch.0.join(StoreKey::of(&identity).as_str());
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, &object).unwrap();
     // A put that did not end lies beside it and is no object.

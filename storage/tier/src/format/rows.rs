@@ -1,9 +1,10 @@
-//! The footer's rows, and the manifest's.
+//! The footer's rows.
 //!
 //! A block row is a batch row of a sealed WAL segment, field for field, in which batches that lie
 //! back to back have become one and the four bytes at the end are the block's checksum.
 
 use holdfast_base::{Index, PartitionKey, ShardId};
+use holdfast_log::ManifestRow;
 
 use super::{get_i64, get_partition, get_u32, get_u64, put_partition, set_u32, set_u64};
 
@@ -37,26 +38,11 @@ pub(crate) mod block_at {
     pub(crate) const END: usize = CRC + 4;
 }
 
-/// Offsets in a manifest row.
-pub(crate) mod manifest_at {
-    pub(crate) const TOPIC: usize = 0;
-    pub(crate) const PARTITION: usize = TOPIC + 16;
-    pub(crate) const BYTES: usize = PARTITION + 4;
-    pub(crate) const BASE_OFFSET: usize = BYTES + 4;
-    pub(crate) const LAST_OFFSET: usize = BASE_OFFSET + 8;
-    pub(crate) const MAX_TIMESTAMP: usize = LAST_OFFSET + 8;
-    pub(crate) const END: usize = MAX_TIMESTAMP + 8;
-}
-
 /// Bytes of a partition row.
 pub const PARTITION_ROW_BYTES: usize = partition_at::END;
 /// Bytes of a block row.
 pub const BLOCK_ROW_BYTES: usize = block_at::END;
-/// Bytes of a manifest row: state that every replica holds for as long as the data is kept.
-pub const MANIFEST_ROW_BYTES: usize = manifest_at::END;
 const _: () = assert!(PARTITION_ROW_BYTES == 64 && BLOCK_ROW_BYTES == 72);
-const _: () = assert!(MANIFEST_ROW_BYTES <= 48, "design: one row per partition, at most 48 bytes");
-
 /// One partition of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PartitionRow {
@@ -107,21 +93,6 @@ impl BlockRow {
     pub fn end(&self) -> u64 {
         self.position + u64::from(self.len_bytes)
     }
-}
-
-/// One partition of a committed object, as every replica remembers it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ManifestRow {
-    /// Which.
-    pub partition: PartitionKey,
-    /// Bytes of its blocks.
-    pub len_bytes: u32,
-    /// First offset.
-    pub base_offset: i64,
-    /// Last offset.
-    pub last_offset: i64,
-    /// Kafka's largest timestamp, ms.
-    pub max_timestamp_ms: i64,
 }
 
 impl PartitionRow {
@@ -192,29 +163,6 @@ impl BlockRow {
             position: get_u64(from, block_at::POSITION),
             len_bytes: get_u32(from, block_at::BYTES),
             checksum: get_u32(from, block_at::CRC),
-        }
-    }
-}
-
-impl ManifestRow {
-    pub(crate) fn encode(&self) -> [u8; MANIFEST_ROW_BYTES] {
-        let mut to = [0; MANIFEST_ROW_BYTES];
-        put_partition(&mut to, &self.partition);
-        set_u32(&mut to, manifest_at::BYTES, self.len_bytes);
-        set_u64(&mut to, manifest_at::BASE_OFFSET, self.base_offset.cast_unsigned());
-        set_u64(&mut to, manifest_at::LAST_OFFSET, self.last_offset.cast_unsigned());
-        set_u64(&mut to, manifest_at::MAX_TIMESTAMP, self.max_timestamp_ms.cast_unsigned());
-        to
-    }
-
-    /// `from` has at least [`MANIFEST_ROW_BYTES`].
-    pub(crate) fn get(from: &[u8]) -> ManifestRow {
-        ManifestRow {
-            partition: get_partition(from),
-            len_bytes: get_u32(from, manifest_at::BYTES),
-            base_offset: get_i64(from, manifest_at::BASE_OFFSET),
-            last_offset: get_i64(from, manifest_at::LAST_OFFSET),
-            max_timestamp_ms: get_i64(from, manifest_at::MAX_TIMESTAMP),
         }
     }
 }

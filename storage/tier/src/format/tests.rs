@@ -2,13 +2,13 @@
 
 use super::block::at as block_head_at;
 use super::head_at;
-use super::rows::{block_at, manifest_at as row_at, partition_at};
+use super::rows::{block_at, partition_at};
 use super::trailer::at as trailer_at;
-use crate::command::{intent_at, manifest_at, step_at};
 use crate::limits::{
     BATCH_BYTES_MAX, BLOCK_PAYLOAD_BYTES_CUT, OBJECT_BATCHES_MAX, OBJECT_BYTES_MAX,
     OBJECT_PARTITIONS_MAX, OBJECT_PAYLOAD_BYTES_CUT, TAIL_BYTES,
 };
+use holdfast_log::object_layout::{intent_at, manifest_at, row_at, step_at};
 
 const FORMAT_MD: &str = include_str!("../../../FORMAT.md");
 

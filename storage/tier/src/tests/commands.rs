@@ -4,9 +4,9 @@ use holdfast_base::{Index, Term};
 use proptest::prelude::*;
 
 use super::support::{build, identity, log};
-use crate::command::{Intent, Manifest, ObjectStep, Step, intent_at, manifest_at};
-use crate::format::rows::manifest_at as row_at;
-use crate::format::{ObjectId, set_u32, set_u64};
+use crate::format::{set_u32, set_u64};
+use crate::{Intent, Manifest, ObjectId, ObjectStep, Step};
+use holdfast_log::object_layout::{intent_at, manifest_at, row_at};
 
 fn manifest(seed: u64) -> Manifest {
     build(&log(seed)).1.manifest

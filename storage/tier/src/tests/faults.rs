@@ -12,7 +12,7 @@ use crate::store::{
     StoreErrorKind, conformance, open,
 };
 use crate::upload::{ReadBack, UploadError, upload};
-use crate::{Footer, Manifest, Tail, verify_object};
+use crate::{Footer, Manifest, StoreKey, Tail, verify_object};
 
 /// A directory of its own, removed at the end.
 struct Scratch(std::path::PathBuf);
@@ -63,7 +63,7 @@ fn a_directory_that_has_gone_is_not_made_again() {
     let scratch = Scratch::new("gone");
     let store = FileStore::open(&scratch.0).unwrap();
     std::fs::remove_dir(&scratch.0).unwrap();
-    let key = identity().key();
+    let key = StoreKey::of(&identity());
     let refused = now(store.put(&key, vec![Bytes::from_static(b"x")])).unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::NoSuchStore, "{refused}");
     assert_eq!(refused.action(), Action::Stop);
@@ -78,7 +78,7 @@ fn a_directory_that_has_gone_is_not_made_again() {
 fn a_put_that_did_not_end_is_neither_listed_nor_read() {
     let scratch = Scratch::new("staging");
     let store = FileStore::open(&scratch.0).unwrap();
-    let key = identity().key();
+    let key = StoreKey::of(&identity());
     now(store.put(&key, vec![Bytes::from_static(b"whole")])).unwrap();
     // What a crash in the middle of a put leaves.
     let mut staged = store.file_of(&key).into_os_string();
@@ -96,7 +96,7 @@ fn put(store: &MemoryStore, log: &[Entry], how: ReadBack) -> Option<Result<Manif
 
 /// What a committed manifest promises of the store.
 fn is_kept(store: &MemoryStore, manifest: &Manifest) -> bool {
-    store.stored(&identity().key()).is_some_and(|object| {
+    store.stored(&StoreKey::of(&identity())).is_some_and(|object| {
         object.len() as u64 == manifest.object_bytes && verify_object(&object).is_ok()
     })
 }
@@ -139,11 +139,11 @@ fn a_bit_that_the_store_keeps_wrong_in_a_block_is_seen_by_the_whole_and_by_reade
             let store = MemoryStore::new();
             // Other calls before: another bit.
             for _ in 0..burnt {
-                now(store.delete(&identity().key())).unwrap();
+                now(store.delete(&StoreKey::of(&identity()))).unwrap();
             }
             store.arm(Operation::Put, Fault::Flipped);
             let put = put(&store, &log, how).unwrap();
-            let object = store.stored(&identity().key()).unwrap();
+            let object = store.stored(&StoreKey::of(&identity())).unwrap();
             assert!(verify_object(&object).is_err(), "a reader would not take it");
             assert!(how == ReadBack::Tail || put.is_err(), "the whole read back shows it");
             tail_missed += u32::from(put.is_ok());
@@ -176,7 +176,7 @@ fn a_large_object_goes_in_parts_and_survives_a_fault_in_each_of_them() {
 
 #[test]
 fn an_error_says_whether_it_may_have_happened() {
-    let key = identity().key();
+    let key = StoreKey::of(&identity());
     for (fault, outcome, kept) in [
         (Fault::Busy, Outcome::DidNot, false),
         (Fault::Lost, Outcome::Unknown, false),
@@ -192,7 +192,7 @@ fn an_error_says_whether_it_may_have_happened() {
 
 /// One read through the store, with every check on; `None` when something was noticed.
 fn read(store: &MemoryStore, len_bytes: u64, partition: usize) -> Option<Vec<Bytes>> {
-    let key = identity().key();
+    let key = StoreKey::of(&identity());
     let range = crate::tail_range(len_bytes);
     let tail = poll_once(store.get(&key, range))?.ok()?;
     let Tail::Footer(footer) = Footer::from_tail(&identity(), len_bytes, &tail).ok()? else {
@@ -213,12 +213,12 @@ proptest! {
         let log = log(seed);
         let store = MemoryStore::new();
         let manifest = put(&store, &log, ReadBack::Tail).unwrap().unwrap();
-        let object = store.stored(&identity().key()).unwrap();
+        let object = store.stored(&StoreKey::of(&identity())).unwrap();
         // An older version, for stale answers: another object under the same key.
         let (older, _) = super::support::build(&super::support::log(seed ^ 1));
         let store = MemoryStore::new();
-        now(store.put(&identity().key(), vec![older])).unwrap();
-        now(store.put(&identity().key(), vec![object.clone()])).unwrap();
+        now(store.put(&StoreKey::of(&identity()), vec![older])).unwrap();
+        now(store.put(&StoreKey::of(&identity()), vec![object.clone()])).unwrap();
         store.draw(seed, 300, &Fault::ALL);
         let whole = footer(&object);
         let mut right = 0;

@@ -7,7 +7,8 @@ use crate::read::select;
 use crate::store::{FileStore, Store};
 use crate::upload::{ReadBack, upload};
 use crate::{
-    BlockCache, Footer, ObjectIdentity, PlanBuilder, ReadAhead, Tail, Taken, shard_directory,
+    BlockCache, Footer, ObjectIdentity, PlanBuilder, ReadAhead, StoreKey, Tail, Taken,
+    shard_directory,
 };
 
 /// Many logs one after the other, as one.
@@ -53,7 +54,7 @@ fn a_consumer_reads_from_objects_what_the_log_had() {
     assert!(manifests.len() > 5, "several objects: {}", manifests.len());
     let shard = shard_directory(identity().cluster, identity().shard);
     let listed = now(store.list(&shard, None, 1000)).unwrap();
-    let names: Vec<_> = listed.iter().map(|listed| ObjectIdentity::from_key(&listed.key)).collect();
+    let names: Vec<_> = listed.iter().map(|listed| listed.key.identity()).collect();
     assert!(names.iter().eq(&manifests.iter().map(|(named, _)| Some(*named)).collect::<Vec<_>>()));
 
     let cache = BlockCache::new(64 << 20);
@@ -64,7 +65,7 @@ fn a_consumer_reads_from_objects_what_the_log_had() {
             let Some(row) = manifest.rows.iter().find(|row| row.partition == partition) else {
                 continue;
             };
-            let (len, key) = (manifest.object_bytes, named.key());
+            let (len, key) = (manifest.object_bytes, StoreKey::of(&named));
             let tail = now(store.get(&key, len - u64::from(manifest.tail_bytes)..len)).unwrap();
             let Tail::Footer(footer) = Footer::from_tail(named, len, &tail).unwrap() else {
                 panic!("the manifest says how long the tail is");

@@ -1,4 +1,4 @@
-//! What this room asks the shard's log to say: the life of an object as commands.
+//! Objects as the log of a shard tells of them: their names, and their lives as commands.
 //!
 //! ```text
 //!                 PUT, read back                    readers done, no checkpoint names it
@@ -8,21 +8,77 @@
 //!
 //! An intent stands in the log before the PUT, so that whatever lies in the store under a name of
 //! ours has an entry that explains it. A manifest without an open intent is a no-op: a leader that
-//! was deposed during its PUT cannot commit. Kinds and the six bytes in front of each body are
-//! `storage/log`'s; here are the bodies.
+//! was deposed during its PUT cannot commit. The bytes of objects themselves are `storage/tier`'s; here
+//! are the bodies of the commands, as `storage/FORMAT.md` says.
 //!
 //! Invariants: rows of a manifest ascend by partition, each once; a body is read to its last byte;
 //! decoding allocates by bytes that are there. The shard and cluster are those of the log.
 
-use holdfast_base::{ClusterId, Index, PartitionKey, ShardId, Term};
+use std::fmt;
+
+use holdfast_base::{ClusterId, Index, PartitionKey, ShardId, Term, TopicId};
 use thiserror::Error;
 
-use crate::format::TRAILER_BYTES;
-use crate::format::rows::ManifestRow;
-use crate::format::{
-    MANIFEST_ROW_BYTES, ObjectId, ObjectIdentity, get_16, get_i64, get_u32, get_u64,
-};
-use crate::limits::{NUMBER_MAX, OBJECT_BYTES_MAX, OBJECT_BYTES_MIN, OBJECT_PARTITIONS_MAX};
+/// Partitions in one object: its manifest is one entry.
+pub const OBJECT_PARTITIONS_MAX: usize = 1 << 14;
+/// What the manifest's rows may take of an entry's 1 MiB of commands, which Raft copies.
+const MANIFEST_ROWS_BYTES_MAX: usize = 768 << 10;
+const _: () = assert!(OBJECT_PARTITIONS_MAX * MANIFEST_ROW_BYTES <= MANIFEST_ROWS_BYTES_MAX);
+const _: () = assert!(MANIFEST_ROWS_BYTES_MAX < crate::ENTRY_COMMANDS_MAX_BYTES);
+/// Objects of a shard announced at a time: what a new leader may have to abandon.
+pub const OPEN_INTENTS_MAX: usize = 8;
+/// No position, index or term reaches this; bytes that say so lie. Keeps sums from overflowing.
+pub const NUMBER_MAX: u64 = 1 << 62;
+/// What stands in front of an object's blocks.
+pub const OBJECT_HEAD_BYTES: u64 = 128;
+/// What stands behind its footer.
+pub const OBJECT_TRAILER_BYTES: u64 = 192;
+
+/// Names an object for ever; drawn at random by the leader that announced it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ObjectId(pub [u8; 16]);
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectId({self})")
+    }
+}
+
+/// Whose object it is and where it stands: what its key is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectIdentity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The shard whose batches it holds.
+    pub shard: ShardId,
+    /// The term of the leader that announced it.
+    pub term: Term,
+    /// Given by that leader; grows with the range of entries.
+    pub sequence: u64,
+    /// Its name.
+    pub object: ObjectId,
+}
+
+/// One partition of a committed object, as every replica remembers it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ManifestRow {
+    /// Which.
+    pub partition: PartitionKey,
+    /// Bytes of its blocks.
+    pub len_bytes: u32,
+    /// First offset.
+    pub base_offset: i64,
+    /// Last offset.
+    pub last_offset: i64,
+    /// Kafka's largest timestamp, ms.
+    pub max_timestamp_ms: i64,
+}
 
 /// An object of these entries is about to be put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +87,7 @@ pub struct Intent {
     pub object: ObjectId,
     /// Of the leader that puts it.
     pub term: Term,
-    /// Counted by that leader.
+    /// Given by that leader; grows with the range.
     pub sequence: u64,
     /// First entry.
     pub first_index: Index,
@@ -90,33 +146,96 @@ pub struct CommandError {
     pub what: &'static str,
 }
 
-/// Offsets in an intent.
-pub(crate) mod intent_at {
-    pub(crate) const OBJECT: usize = 0;
-    pub(crate) const TERM: usize = OBJECT + 16;
-    pub(crate) const SEQUENCE: usize = TERM + 8;
-    pub(crate) const FIRST_INDEX: usize = SEQUENCE + 8;
-    pub(crate) const LAST_INDEX: usize = FIRST_INDEX + 8;
-    pub(crate) const END: usize = LAST_INDEX + 8;
+/// Offsets in the bodies, to be held against `storage/FORMAT.md`.
+#[expect(missing_docs, reason = "the page says what each field is")]
+pub mod layout {
+    /// Offsets in an intent.
+    pub mod intent_at {
+        pub const OBJECT: usize = 0;
+        pub const TERM: usize = OBJECT + 16;
+        pub const SEQUENCE: usize = TERM + 8;
+        pub const FIRST_INDEX: usize = SEQUENCE + 8;
+        pub const LAST_INDEX: usize = FIRST_INDEX + 8;
+        pub const END: usize = LAST_INDEX + 8;
+    }
+
+    /// Offsets in a manifest, before its rows.
+    pub mod manifest_at {
+        pub const OBJECT: usize = 0;
+        pub const OBJECT_BYTES: usize = OBJECT + 16;
+        pub const TAIL_BYTES: usize = OBJECT_BYTES + 8;
+        pub const ROWS: usize = TAIL_BYTES + 4;
+        pub const SHA256: usize = ROWS + 4;
+        pub const CREATED: usize = SHA256 + 32;
+        pub const LAST_TERM: usize = CREATED + 8;
+        pub const END: usize = LAST_TERM + 8;
+    }
+
+    /// Offsets in a step.
+    pub mod step_at {
+        pub const OBJECT: usize = 0;
+        pub const STEP: usize = OBJECT + 16;
+        pub const END: usize = STEP + 1;
+    }
+
+    /// Offsets in a row of a manifest.
+    pub mod row_at {
+        pub const TOPIC: usize = 0;
+        pub const PARTITION: usize = TOPIC + 16;
+        pub const BYTES: usize = PARTITION + 4;
+        pub const BASE_OFFSET: usize = BYTES + 4;
+        pub const LAST_OFFSET: usize = BASE_OFFSET + 8;
+        pub const MAX_TIMESTAMP: usize = LAST_OFFSET + 8;
+        pub const END: usize = MAX_TIMESTAMP + 8;
+    }
 }
 
-/// Offsets in a manifest, before its rows.
-pub(crate) mod manifest_at {
-    pub(crate) const OBJECT: usize = 0;
-    pub(crate) const OBJECT_BYTES: usize = OBJECT + 16;
-    pub(crate) const TAIL_BYTES: usize = OBJECT_BYTES + 8;
-    pub(crate) const ROWS: usize = TAIL_BYTES + 4;
-    pub(crate) const SHA256: usize = ROWS + 4;
-    pub(crate) const CREATED: usize = SHA256 + 32;
-    pub(crate) const LAST_TERM: usize = CREATED + 8;
-    pub(crate) const END: usize = LAST_TERM + 8;
+use layout::{intent_at, manifest_at, row_at, step_at};
+
+/// Bytes of a manifest row: state that every replica holds for as long as the data is kept.
+pub const MANIFEST_ROW_BYTES: usize = row_at::END;
+const _: () = assert!(MANIFEST_ROW_BYTES <= 48, "design: one row per partition, at most 48 bytes");
+
+fn array<const N: usize>(from: &[u8], at: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&from[at..at + N]);
+    bytes
 }
 
-/// Offsets in a step.
-pub(crate) mod step_at {
-    pub(crate) const OBJECT: usize = 0;
-    pub(crate) const STEP: usize = OBJECT + 16;
-    pub(crate) const END: usize = STEP + 1;
+fn get_u32(from: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array(from, at))
+}
+
+fn get_u64(from: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(from, at))
+}
+
+fn get_i64(from: &[u8], at: usize) -> i64 {
+    i64::from_le_bytes(array(from, at))
+}
+
+impl ManifestRow {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.partition.topic.0);
+        out.extend_from_slice(&self.partition.partition.to_le_bytes());
+        out.extend_from_slice(&self.len_bytes.to_le_bytes());
+        out.extend_from_slice(&self.base_offset.to_le_bytes());
+        out.extend_from_slice(&self.last_offset.to_le_bytes());
+        out.extend_from_slice(&self.max_timestamp_ms.to_le_bytes());
+    }
+
+    /// `from` has at least [`MANIFEST_ROW_BYTES`].
+    fn get(from: &[u8]) -> ManifestRow {
+        let topic = TopicId(array(from, row_at::TOPIC));
+        let partition = get_u32(from, row_at::PARTITION).cast_signed();
+        ManifestRow {
+            partition: PartitionKey { topic, partition },
+            len_bytes: get_u32(from, row_at::BYTES),
+            base_offset: get_i64(from, row_at::BASE_OFFSET),
+            last_offset: get_i64(from, row_at::LAST_OFFSET),
+            max_timestamp_ms: get_i64(from, row_at::MAX_TIMESTAMP),
+        }
+    }
 }
 
 impl Intent {
@@ -151,7 +270,7 @@ impl Intent {
             return Err(wrong("it has another length"));
         }
         let intent = Intent {
-            object: ObjectId(get_16(body, intent_at::OBJECT)),
+            object: ObjectId(array(body, intent_at::OBJECT)),
             term: Term(get_u64(body, intent_at::TERM)),
             sequence: get_u64(body, intent_at::SEQUENCE),
             first_index: Index(get_u64(body, intent_at::FIRST_INDEX)),
@@ -190,7 +309,7 @@ impl Manifest {
         out.extend_from_slice(&self.created_ms.to_le_bytes());
         out.extend_from_slice(&self.last_term.0.to_le_bytes());
         for row in &self.rows {
-            out.extend_from_slice(&row.encode());
+            row.encode(out);
         }
     }
 
@@ -211,7 +330,7 @@ impl Manifest {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(&fixed[manifest_at::SHA256..manifest_at::CREATED]);
         let manifest = Manifest {
-            object: ObjectId(get_16(fixed, manifest_at::OBJECT)),
+            object: ObjectId(array(fixed, manifest_at::OBJECT)),
             object_bytes: get_u64(fixed, manifest_at::OBJECT_BYTES),
             tail_bytes: get_u32(fixed, manifest_at::TAIL_BYTES),
             sha256,
@@ -225,8 +344,8 @@ impl Manifest {
 
     fn check(&self) -> Result<(), &'static str> {
         let tail = u64::from(self.tail_bytes);
-        if !(OBJECT_BYTES_MIN..=OBJECT_BYTES_MAX).contains(&self.object_bytes)
-            || tail <= TRAILER_BYTES as u64
+        if self.object_bytes > u64::from(u32::MAX)
+            || tail <= OBJECT_TRAILER_BYTES
             || tail >= self.object_bytes
             || self.last_term.0 >= NUMBER_MAX
         {
@@ -247,7 +366,7 @@ impl Manifest {
             previous = Some(row.partition);
             bytes += u64::from(row.len_bytes);
         }
-        if bytes + tail + crate::format::HEAD_BYTES as u64 != self.object_bytes {
+        if bytes + tail + OBJECT_HEAD_BYTES != self.object_bytes {
             return Err("its partitions do not have the bytes of the object");
         }
         Ok(())
@@ -280,6 +399,6 @@ impl ObjectStep {
             3 => Step::Gone,
             _ => return Err(wrong("its step is unknown")),
         };
-        Ok(ObjectStep { object: ObjectId(get_16(body, step_at::OBJECT)), step })
+        Ok(ObjectStep { object: ObjectId(array(body, step_at::OBJECT)), step })
     }
 }
