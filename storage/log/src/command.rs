@@ -11,10 +11,12 @@
 //! kind 1 AppendBatch   kind 2 CreatePartition   kind 3 RemovePartition
 //! kind 4 SetConfig     kind 5 SetLogStart       kind 6 ExpireProducers
 //! kind 7 PutGroup      kind 8 RemoveGroup       kind 9 CommitOffsets
-//! kind 10 RemoveOffsets                                                      all version 1
+//! kind 10 RemoveOffsets  kind 11 Intent         kind 12 Manifest
+//! kind 13 ObjectStep                                                         all version 1
 //! ```
 //!
-//! Bodies of kinds 7 to 10 are in `command/group.rs`; they alone vary in length.
+//! Bodies of kinds 7 to 10 are in `command/group.rs`, those of 11 to 13 in `object.rs`; 7 to 10 and 12
+//! alone vary in length.
 //!
 //! Kinds 2 to 5 and 1 begin with the *place*: topic id 16, partition 4 (i32), generation 4 (u32).
 //!
@@ -49,13 +51,14 @@
 //! Invariants: a kind or version this build does not know is a [`BrokenInvariant`], never skipped:
 //! replicas of different builds must apply alike, so a leader may propose only what the finalised
 //! feature level allows (all of the above belong to the first level). A body is read to its last
-//! byte. Decoding allocates for kinds 7 to 10 only, and no more than in proportion to bytes there.
+//! byte. Decoding allocates for kinds 7 to 10 and 12 only, and no more than in proportion to bytes there.
 
 mod group;
 
 use holdfast_base::{PartitionKey, TopicId};
 
 use crate::config::{CONFIG_BYTES, PartitionConfig};
+use crate::object::{Intent, Manifest, ObjectStep};
 use crate::reader::Reader;
 use crate::refusal::BrokenInvariant;
 
@@ -72,6 +75,9 @@ const PUT_GROUP: u8 = 7;
 const REMOVE_GROUP: u8 = 8;
 const COMMIT_OFFSETS: u8 = 9;
 const REMOVE_OFFSETS: u8 = 10;
+const INTENT: u8 = 11;
+const MANIFEST: u8 = 12;
+const OBJECT_STEP: u8 = 13;
 
 const VERSION: u8 = 1;
 
@@ -200,6 +206,12 @@ pub enum Command {
     CommitOffsets(CommitOffsets),
     /// Kind 10.
     RemoveOffsets(RemoveOffsets),
+    /// Kind 11.
+    Intent(Intent),
+    /// Kind 12.
+    Manifest(Manifest),
+    /// Kind 13.
+    ObjectStep(ObjectStep),
 }
 
 /// Walks a command section. After the first error it ends.
@@ -231,13 +243,17 @@ fn decode(section: &mut Reader<'_>) -> Result<Command, BrokenInvariant> {
     let kind = section.u8()?;
     let version = section.u8()?;
     let len_bytes = section.u32()?;
-    let mut body = Reader::new(section.slice(len_bytes as usize)?);
+    let bytes = section.slice(len_bytes as usize)?;
+    let mut body = Reader::new(bytes);
     if version != VERSION {
         return Err(BrokenInvariant::new(format!(
             "command kind {kind} has version {version}, this build knows {VERSION}"
         )));
     }
     let command = match kind {
+        INTENT => return Ok(Command::Intent(Intent::decode(bytes)?)),
+        MANIFEST => return Ok(Command::Manifest(Manifest::decode(bytes)?)),
+        OBJECT_STEP => return Ok(Command::ObjectStep(ObjectStep::decode(bytes)?)),
         APPEND_BATCH => Command::AppendBatch(decode_append(&mut body)?),
         CREATE_PARTITION => {
             let (partition, generation) = decode_place(&mut body)?;
@@ -319,6 +335,9 @@ impl Command {
             Command::RemoveGroup(_) => REMOVE_GROUP,
             Command::CommitOffsets(_) => COMMIT_OFFSETS,
             Command::RemoveOffsets(_) => REMOVE_OFFSETS,
+            Command::Intent(_) => INTENT,
+            Command::Manifest(_) => MANIFEST,
+            Command::ObjectStep(_) => OBJECT_STEP,
         };
         out.extend_from_slice(&[kind, VERSION, 0, 0, 0, 0]);
         match self {
@@ -346,6 +365,9 @@ impl Command {
             Command::RemoveGroup(remove) => remove.encode(out),
             Command::CommitOffsets(commit) => commit.encode(out),
             Command::RemoveOffsets(remove) => remove.encode(out),
+            Command::Intent(intent) => intent.encode(out),
+            Command::Manifest(manifest) => manifest.encode(out),
+            Command::ObjectStep(step) => step.encode(out),
         }
         let body_bytes = out.len() - start - HEAD_BYTES;
         let body_bytes = u32::try_from(body_bytes).expect("no body has 4 GiB");

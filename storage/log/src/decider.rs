@@ -20,6 +20,7 @@
 
 mod administration;
 mod groups;
+mod objects;
 
 use std::collections::BTreeMap;
 

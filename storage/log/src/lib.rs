@@ -17,9 +17,9 @@
 //! or a broken invariant of our own, is [`BrokenInvariant`], after which the replica must stop.
 //!
 //! Caveats: the head of an entry (deciding replica and term, entry time) is the consensus driver's;
-//! `apply` gets only entries that were decided in the term they were committed in. Transactions,
-//! moves between shards and manifests come later: their fields stand in the commands, their state
-//! does not exist yet. Of groups only what outlives a coordinator is here.
+//! `apply` gets only entries that were decided in the term they were committed in. Transactions and
+//! moves between shards come later: their fields stand in the commands, their state does not exist
+//! yet. Of groups only what outlives a coordinator is here.
 
 mod command;
 mod config;
@@ -61,7 +61,10 @@ pub use planted::PlantedBugs;
 pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
 pub use refusal::{BrokenInvariant, Refused};
 pub use segment::{MaxTimestamp, VirtualSegment};
-pub use shard::{AppendedBatch, Applied, CommandOutcome, EntryFacts, Shard};
+pub use shard::{
+    AppendedBatch, Applied, CommandOutcome, EntryFacts, ObjectRow, ObjectState, PartitionObject,
+    Shard,
+};
 
 #[cfg(test)]
 mod tests;

@@ -146,6 +146,12 @@ pub struct CommandError {
     pub what: &'static str,
 }
 
+impl From<CommandError> for crate::BrokenInvariant {
+    fn from(error: CommandError) -> Self {
+        crate::BrokenInvariant::new(error.to_string())
+    }
+}
+
 /// Offsets in the bodies, to be held against `storage/FORMAT.md`.
 #[expect(missing_docs, reason = "the page says what each field is")]
 pub mod layout {

@@ -9,10 +9,9 @@
 //!
 //! Invariants (checked after every entry that moved something; breaking one quarantines the replica):
 //! `0 <= log_start <= last_stable <= high_watermark`, `uploaded_end <= high_watermark`.
-//! `last_stable` equals `high_watermark` until transactions exist; `uploaded_end` stays 0 until
-//! objects exist.
+//! `last_stable` equals `high_watermark` until transactions exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use holdfast_base::Term;
 
@@ -23,6 +22,7 @@ use crate::planted::PlantedBugs;
 use crate::producer::{Producer, RememberedBatch, Stamp, Verdict, judge};
 use crate::refusal::{BrokenInvariant, Refused};
 use crate::segment::{MaxTimestamp, SegmentAppend, Segments, VirtualSegment};
+use crate::shard::PartitionObject;
 
 /// Kafka's attribute bits this room looks at.
 pub(crate) const LOG_APPEND_TIME_BIT: i16 = 0x08;
@@ -43,6 +43,8 @@ pub struct Partition {
     pub(crate) epochs: Epochs,
     pub(crate) segments: Segments,
     pub(crate) producers: BTreeMap<i64, Producer>,
+    /// Ascending in offsets, each ends below `uploaded_end` and not below `log_start`.
+    pub(crate) objects: VecDeque<PartitionObject>,
 }
 
 impl Partition {
@@ -57,6 +59,7 @@ impl Partition {
             epochs: Epochs::default(),
             segments: Segments::default(),
             producers: BTreeMap::new(),
+            objects: VecDeque::new(),
         }
     }
 
@@ -96,10 +99,22 @@ impl Partition {
         self.high_watermark
     }
 
-    /// The offset after the last record in a committed object; 0 until objects exist.
+    /// The offset after the last record in a committed object; 0 before the first.
     #[must_use]
     pub fn uploaded_end(&self) -> i64 {
         self.uploaded_end
+    }
+
+    /// Its parts of objects, ascending in offsets.
+    #[must_use]
+    pub fn objects(&self) -> &VecDeque<PartitionObject> {
+        &self.objects
+    }
+
+    /// The first object that ends at or behind `offset`.
+    #[must_use]
+    pub fn object_at(&self, offset: i64) -> Option<&PartitionObject> {
+        self.objects.get(self.objects.partition_point(|row| row.last_offset < offset))
     }
 
     /// The leader epoch in `term`; `None` when it would leave 31 bits.

@@ -18,4 +18,7 @@ pub struct PlantedBugs {
     /// A change of term moves every committed offset back by one: a group that fetches its offset
     /// after failover is told one that it never committed last.
     pub commit_goes_back: bool,
+    /// A manifest is taken whether its intent is open or not: a deposed leader's object, abandoned
+    /// and deleted, is believed to hold records.
+    pub manifest_of_any_intent: bool,
 }

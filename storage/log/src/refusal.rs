@@ -118,6 +118,13 @@ pub enum Refused {
         /// Why.
         what: &'static str,
     },
+    /// A command about an object that its state, or its shard's, does not allow: of another reign, or
+    /// done already.
+    #[error("the object's step cannot be taken: {what}; look at its state again")]
+    InvalidObject {
+        /// Why.
+        what: &'static str,
+    },
     /// Nothing was decided: what the leader decided for this partition before is void and not yet
     /// out of the log. Never a result of apply.
     #[error("the partition settles after a refused batch; retry")]
@@ -148,6 +155,7 @@ impl Refused {
             Refused::OffsetOutOfRange { .. } => "offset_out_of_range",
             Refused::GroupTooLarge { .. } => "group_too_large",
             Refused::InvalidGroup { .. } => "invalid_group",
+            Refused::InvalidObject { .. } => "invalid_object",
             Refused::Unsettled => "unsettled",
             Refused::EntryFull => "entry_full",
         }

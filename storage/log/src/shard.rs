@@ -10,6 +10,7 @@
 //! SetLogStart      unknown, generation, outside 0..=end      LogStart(where it now is)
 //! ExpireProducers  never                                     Expired(how many)
 //! PutGroup, RemoveGroup, CommitOffsets, RemoveOffsets: never refused; see `shard/groups.rs`
+//! Intent, Manifest, ObjectStep: see `shard/objects.rs`
 //! ```
 //!
 //! Invariants: entry index grows strictly, term and time never fall. A refused batch takes every
@@ -20,6 +21,7 @@
 //! decoded before the first is applied, so damage in an entry changes nothing.
 
 mod groups;
+mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +35,9 @@ use crate::group::Group;
 use crate::partition::Partition;
 use crate::planted::PlantedBugs;
 use crate::refusal::{BrokenInvariant, Refused};
+
+pub(crate) use objects::Objects;
+pub use objects::{ObjectRow, ObjectState, PartitionObject};
 
 /// What the consensus driver knows of a committed entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +103,12 @@ pub enum CommandOutcome {
     OffsetsCommitted(usize),
     /// That many offsets are forgotten.
     OffsetsRemoved(usize),
+    /// The object is announced.
+    ObjectIntended,
+    /// The object holds records.
+    ObjectLive,
+    /// The object's next step is taken.
+    ObjectStepped,
     /// It was so before.
     NoChange,
 }
@@ -119,6 +130,8 @@ pub struct Applied {
     pub created: Vec<PartitionKey>,
     /// Partitions that ceased to be, in order: their batches are dead.
     pub removed: Vec<PartitionKey>,
+    /// An object took a step of its life.
+    pub objects: bool,
 }
 
 /// The applied state of one data shard.
@@ -127,6 +140,7 @@ pub struct Shard {
     pub(crate) partitions: BTreeMap<PartitionKey, Partition>,
     /// By slot, then id. No slot without a group.
     pub(crate) groups: BTreeMap<CoordinatorSlot, BTreeMap<String, Group>>,
+    pub(crate) objects: Objects,
     /// Last entry applied; 0 none.
     pub(crate) applied: Index,
     /// Of that entry. Never falls.
@@ -157,6 +171,7 @@ impl Shard {
         Shard {
             partitions: BTreeMap::new(),
             groups: BTreeMap::new(),
+            objects: Objects::default(),
             applied: Index(0),
             term: Term(0),
             time_ms: i64::MIN,
@@ -273,6 +288,7 @@ impl Shard {
             Command::RemovePartition(remove) => {
                 match self.of_generation(&remove.partition, remove.generation) {
                     Ok(_) => {
+                        self.drop_object_rows(&remove.partition, i64::MAX)?;
                         self.partitions.remove(&remove.partition);
                         touched.changed.remove(&remove.partition);
                         applied.removed.push(remove.partition);
@@ -283,7 +299,7 @@ impl Shard {
                 }
             }
             Command::SetConfig(set) => self.set_config(set),
-            Command::SetLogStart(set) => self.set_log_start(set, applied, touched),
+            Command::SetLogStart(set) => self.set_log_start(set, applied, touched)?,
             Command::ExpireProducers(expire) => {
                 let expired: usize = self
                     .partitions
@@ -296,6 +312,9 @@ impl Shard {
             Command::RemoveGroup(remove) => self.remove_group(remove),
             Command::CommitOffsets(commit) => self.commit_offsets(commit, entry),
             Command::RemoveOffsets(remove) => self.remove_offsets(remove),
+            Command::Intent(intent) => self.intend(intent, entry, applied),
+            Command::Manifest(manifest) => self.take_manifest(manifest, entry, applied)?,
+            Command::ObjectStep(step) => self.step_object(step, entry, applied),
         })
     }
 
@@ -347,6 +366,7 @@ impl Shard {
             }
             Err(refused) => {
                 touched.refused.insert(batch.partition);
+                self.note_refused(entry.index, applied.outcomes.len());
                 applied.refused.push(batch.partition);
                 CommandOutcome::Refused(refused)
             }
@@ -381,22 +401,23 @@ impl Shard {
         set: &SetLogStart,
         applied: &mut Applied,
         touched: &mut Touched,
-    ) -> CommandOutcome {
+    ) -> Result<CommandOutcome, BrokenInvariant> {
         let bugs = self.bugs;
         let moved = self.of_generation(&set.partition, set.generation).and_then(|partition| {
             let moved = partition.set_log_start(set.before_offset, bugs)?;
             Ok((moved, partition.log_start))
         });
-        match moved {
+        Ok(match moved {
             Ok((moved, log_start)) => {
                 if moved {
+                    self.drop_object_rows(&set.partition, log_start)?;
                     touched.changed.insert(set.partition);
                     applied.log_starts.push((set.partition, log_start));
                 }
                 CommandOutcome::LogStart(log_start)
             }
             Err(refused) => CommandOutcome::Refused(refused),
-        }
+        })
     }
 
     fn note_outcome(&mut self, outcome: &CommandOutcome) {
@@ -433,6 +454,9 @@ impl Shard {
                 self.digest.word(12);
                 self.digest.word(*count as u64);
             }
+            CommandOutcome::ObjectIntended => self.digest.word(13),
+            CommandOutcome::ObjectLive => self.digest.word(14),
+            CommandOutcome::ObjectStepped => self.digest.word(15),
         }
     }
 }

@@ -9,21 +9,28 @@
 //!                                last append 8 │ max timestamp 8 │ its base 8 │ its last 8 }
 //!                producers 4 × { id 8 │ epoch 2 │ last seen 8 │ batches 1 ×
 //!                                { sequence 4 │ delta 4 │ base offset 8 │ append time 8 } }
+//!                objects 4   × { number 8 │ base offset 8 │ last offset 8 │ max timestamp 8 │ bytes 4 }
 //! groups 4       per group  slot 2 │ id text │ changed at 8 │ empty since ms 8 │ record 1 (0 or 1)
 //!                           record, if there │ offsets 4 × { topic 16 │ partition 4 │ offset 8 │
 //!                           leader epoch 4 │ metadata text │ committed at ms 8 }
+//! uploaded 8 │ its term 8 │ last object number 8
+//! objects 4      × { number 8 │ id 16 │ term 8 │ sequence 8 │ first index 8 │ last index 8 │
+//!                    state 1 (1 intended, 2 live, 3 retired, 4 abandoned) │ changed ms 8 │
+//!                    object bytes 8 │ tail bytes 4 │ sha256 32 │ created ms 8 │ last term 8 }
+//! refused 4      × { index 8 │ ordinals 4 × { ordinal 4 } }
 //! check 8        rolling hash of all bytes before it
 //! ```
 //!
 //! A segment without timestamps has max timestamp -1. Partitions, producers, groups (by slot, then
 //! id) and their offsets ascend. A group with members has empty since 0; text and record are as in
-//! `group/encoding.rs`. Version 1 had no groups.
+//! `group/encoding.rs`. Version 1 had no groups, version 2 no objects.
 //!
 //! Invariants: `restore(snapshot(s)) == s`, so hashes go on alike. Restoring believes nothing: the
 //! order of every list and the positions are checked, and memory grows only with bytes that are
 //! there.
 
 mod groups;
+mod objects;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -41,7 +48,7 @@ use crate::segment::{MaxTimestamp, Segments, VirtualSegment};
 use crate::shard::Shard;
 
 const MAGIC: [u8; 4] = *b"HFLS";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const CHECK_BYTES: usize = 8;
 
 impl Shard {
@@ -60,6 +67,7 @@ impl Shard {
             put_partition(&mut out, key, partition);
         }
         groups::put(&mut out, self);
+        objects::put(&mut out, self);
         let mut check = Digest::EMPTY;
         check.bytes(&out);
         out.extend_from_slice(&check.value().to_le_bytes());
@@ -81,7 +89,7 @@ impl Shard {
         }
         let mut reader = Reader::new(body);
         if reader.bytes()? != MAGIC || reader.u16()? != VERSION {
-            return Err(BrokenInvariant::new("not a shard snapshot of version 2"));
+            return Err(BrokenInvariant::new("not a shard snapshot of version 3"));
         }
         let mut shard = Shard::new();
         shard.applied = Index(reader.u64()?);
@@ -98,6 +106,7 @@ impl Shard {
             shard.partitions.insert(key, partition);
         }
         groups::read(&mut reader, &mut shard)?;
+        objects::read(&mut reader, &mut shard)?;
         reader.end("the snapshot")?;
         Ok(shard)
     }
@@ -131,6 +140,7 @@ fn put_partition(out: &mut Vec<u8>, key: &PartitionKey, partition: &Partition) {
         out.extend_from_slice(&id.to_le_bytes());
         put_producer(out, producer);
     }
+    objects::put_partition_rows(out, &partition.objects);
 }
 
 fn put_segment(out: &mut Vec<u8>, row: &VirtualSegment) {
@@ -182,6 +192,7 @@ fn read_partition(reader: &mut Reader<'_>) -> Result<(PartitionKey, Partition), 
         epochs: read_epochs(reader)?,
         segments: read_segments(reader, high_watermark)?,
         producers: read_producers(reader, high_watermark)?,
+        objects: objects::read_partition_rows(reader, uploaded_end)?,
     };
     if partition.epochs.rows().last().is_some_and(|row| row.start_offset > high_watermark) {
         return Err(BrokenInvariant::new(format!("an epoch of {key} begins beyond its end")));
