@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Lists, checks and prints Holdfast objects, knowing nothing but storage/FORMAT.md ("Objects").
+"""Lists, checks and prints Holdfast objects, knowing nothing but storage/FORMAT.md ("Objects" and
+"State checkpoints").
 
     read_objects.py [--batches] [--extract TOPIC-PARTITION] FILE_OR_DIRECTORY...
 
-A directory is searched for objects. Every byte is checked: checksums, counts, order, hash. Exit
-status 0: all good; 1: something is wrong, named on standard error; 2: nothing to read.
+A directory is searched for objects and state checkpoints. Every byte is checked: checksums, counts,
+order, hash; what a state means is not looked at. Exit status 0: all good; 1: something is wrong,
+named on standard error; 2: nothing to read.
 --batches prints every record batch. --extract writes the batches of one partition to standard
 output, as a Kafka consumer gets them (topic as 32 hexadecimal digits), and nothing else.
 Standard library only. The checksum is slow in Python: about 5 MB a second.
@@ -18,10 +20,11 @@ HEAD = struct.Struct("<8sHHI16s16sqIIQQQQQ16s8s")  # 128 bytes; the trailer begi
 REST = struct.Struct("<QIIIIII32s")  # the 64 bytes of the trailer behind that
 PARTITION = struct.Struct("<16siIqqqIIII")
 BLOCK = struct.Struct("<16siIQqqqQII")
+STATE = struct.Struct("<8sHHI16sQQqIIQQ16s")
 BLOCK_HEAD = struct.Struct("<4sI16siqqqIII")
 BATCH = struct.Struct(">qiibIhiqqqhii")  # Kafka's record batch v2, big-endian
 assert (HEAD.size, REST.size, PARTITION.size, BLOCK.size) == (128, 64, 64, 72)
-assert (BLOCK_HEAD.size, BATCH.size) == (64, 61)
+assert (BLOCK_HEAD.size, BATCH.size, STATE.size) == (64, 61, 96)
 
 TABLE = []
 for byte in range(256):
@@ -122,6 +125,19 @@ def read(data, visit):
     return head, rows
 
 
+def read_state(data):
+    """Checks a state checkpoint whole; its shard, cluster, replica, applied, time, term and bytes."""
+    need(len(data) >= 96 + 32, "head: the file is too short")
+    fields = STATE.unpack(data[:96])
+    need(checksum(data[:96]) == fields[9], "head: checksum")
+    need(fields[1] == 1, f"head: version {fields[1]} is unknown")
+    need(fields[2] == 0 and fields[8] == 96 and not any(fields[12]), "head: flags, length or key id")
+    need(len(data) == 96 + fields[11] + 32, "head: another length than the file's")
+    need(fields[6] > 0, "head: it reflects no entry")
+    need(hashlib.sha256(data[:-32]).digest() == data[-32:], "SHA-256")
+    return fields[3:8] + fields[10:12]
+
+
 def files(paths):
     for path in paths:
         if not os.path.isdir(path):
@@ -142,6 +158,12 @@ def show(path, arguments):
 
     with open(path, "rb") as file:
         data = file.read()
+    if data[:8] == b"HFCHECKP":
+        shard, cluster, replica, applied, time, term, size = read_state(data)
+        if not arguments["extract"]:
+            print(f"state cluster {cluster.hex()} shard {shard} replica {replica} applied {applied}"
+                  f" term {term} time {time} bytes {size} good")
+        return
     head, rows = read(data, visit)
     if arguments["extract"]:
         return

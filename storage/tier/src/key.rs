@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <cluster: 32 hex>/<shard: 8 digits>/<term: 20 digits>-<sequence: 20 digits>-<object: 32 hex>
+//! <cluster: 32 hex>/<shard: 8 digits>/state/<applied: 20 digits>        checkpoint.rs
 //! ```
 //!
 //! Written once: the object id is random, so no leader, not even one that was deposed and does not
@@ -51,6 +52,11 @@ impl StoreKey {
             return Ok(StoreKey(name.to_owned()));
         }
         Err(KeyError { name: name.to_owned() })
+    }
+
+    /// A name this room made: its segments are sound.
+    pub(crate) fn joined(name: String) -> StoreKey {
+        StoreKey(name)
     }
 
     /// As text.

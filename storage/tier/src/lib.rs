@@ -25,6 +25,7 @@
 //! but have not been tried.
 
 mod cache;
+mod checkpoint;
 mod error;
 mod footer;
 pub mod format;
@@ -40,6 +41,7 @@ mod verify;
 mod write;
 
 pub use cache::BlockCache;
+pub use checkpoint::{Checkpoint, CheckpointError, state_directory};
 pub use error::{BuildError, ObjectError};
 pub use footer::{Footer, Tail, tail_range};
 pub use format::ObjectHead;

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use bytes::Bytes;
-use holdfast_base::{ClusterId, Index, PartitionKey, ShardId, Term, TopicId};
+use holdfast_base::{ClusterId, Index, PartitionKey, ReplicaId, ShardId, Term, TopicId};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft, patch_in_place};
 use holdfast_tier::{
-    BatchRow, ObjectId, ObjectIdentity, ObjectWriter, PlanBuilder, StoreKey, Taken,
+    BatchRow, Checkpoint, ObjectId, ObjectIdentity, ObjectWriter, PlanBuilder, StoreKey, Taken,
 };
 use sha2::{Digest, Sha256};
 
@@ -171,5 +171,41 @@ fn a_stranger_names_what_is_wrong_with_a_damaged_object() {
         assert!(!text(&output.stdout).contains("good"));
     }
     fs::write(&file, &object[..object.len() - 1]).unwrap();
+    assert_eq!(read(&[], &file).status.code(), Some(1), "cut short");
+}
+
+#[test]
+fn a_stranger_checks_a_state_checkpoint_and_names_what_is_wrong_with_it() {
+    let checkpoint = Checkpoint {
+        cluster: ClusterId([0xc1; 16]),
+        shard: ShardId(7),
+        replica: ReplicaId(5),
+        applied: Index(44),
+        term: Term(12),
+        time_ms: 1_700_000_000_000,
+        state: Bytes::from_static(b"whatever it means"),
+    };
+    let whole = checkpoint.encode();
+    let scratch = Scratch::new("state");
+    let file = scratch.0.join(checkpoint.key().as_str());
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, &whole).unwrap();
+    let output = read(&[], &scratch.0);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let line = format!(
+        "state cluster {} shard 7 replica 5 applied 44 term 12 time 1700000000000 bytes 17 good\n",
+        hex(&[0xc1; 16])
+    );
+    assert_eq!(text(&output.stdout), line);
+
+    for (at, named) in [(40, "head: checksum"), (100, "SHA-256"), (whole.len() - 1, "SHA-256")] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 4;
+        fs::write(&file, &damaged).unwrap();
+        let output = read(&[], &file);
+        assert_eq!(output.status.code(), Some(1), "byte {at}");
+        assert!(text(&output.stderr).contains(named), "byte {at}: {}", text(&output.stderr));
+    }
+    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
     assert_eq!(read(&[], &file).status.code(), Some(1), "cut short");
 }

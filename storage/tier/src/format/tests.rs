@@ -4,6 +4,7 @@ use super::block::at as block_head_at;
 use super::head_at;
 use super::rows::{block_at, partition_at};
 use super::trailer::at as trailer_at;
+use crate::checkpoint::at as checkpoint_at;
 use crate::limits::{
     BATCH_BYTES_MAX, BLOCK_PAYLOAD_BYTES_CUT, OBJECT_BATCHES_MAX, OBJECT_BYTES_MAX,
     OBJECT_PARTITIONS_MAX, OBJECT_PAYLOAD_BYTES_CUT, TAIL_BYTES,
@@ -149,6 +150,26 @@ fn format_md_has_the_fields_of_the_commands() {
     ];
     claims("Object manifest row", &row, row_at::END);
     assert_eq!((step_at::OBJECT, step_at::STEP, step_at::END), (0, 16, 17));
+}
+
+#[test]
+fn format_md_has_the_fields_of_a_checkpoint() {
+    let head = [
+        ("magic", checkpoint_at::MAGIC),
+        ("version", checkpoint_at::VERSION),
+        ("flags", checkpoint_at::FLAGS),
+        ("shard", checkpoint_at::SHARD),
+        ("cluster", checkpoint_at::CLUSTER),
+        ("replica", checkpoint_at::REPLICA),
+        ("applied", checkpoint_at::APPLIED),
+        ("time", checkpoint_at::TIME),
+        ("length", checkpoint_at::LENGTH),
+        ("checksum", checkpoint_at::CRC),
+        ("term", checkpoint_at::TERM),
+        ("state bytes", checkpoint_at::STATE_BYTES),
+        ("key id", checkpoint_at::KEY_ID),
+    ];
+    claims("Checkpoint head", &head, checkpoint_at::END);
 }
 
 /// FORMAT.md says that a block row is a sealed segment's batch row but for its last field.
