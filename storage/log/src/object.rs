@@ -348,7 +348,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
+    /// What no reader of it would take.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.rows.is_empty() || self.rows.len() > OBJECT_PARTITIONS_MAX {
+            return Err("its rows are none, or too many");
+        }
         let tail = u64::from(self.tail_bytes);
         if self.object_bytes > u64::from(u32::MAX)
             || tail <= OBJECT_TRAILER_BYTES

@@ -22,6 +22,7 @@
 
 mod groups;
 mod objects;
+mod recall;
 
 use std::collections::{BTreeMap, BTreeSet};
 

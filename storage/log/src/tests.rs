@@ -8,6 +8,8 @@ mod groups;
 mod hostile;
 mod leadership;
 mod model;
+mod object_model;
+mod objects;
 mod planted;
 mod positions;
 mod refusals;

@@ -36,6 +36,8 @@ impl Decider {
         entry: &mut EntryBuilder,
         manifest: &Manifest,
     ) -> Result<Proposal, Refused> {
+        // A command that apply could not decode would stop every replica.
+        manifest.check().map_err(|what| Refused::InvalidObject { what })?;
         shard.check_manifest(manifest)?;
         push(entry, &Command::Manifest(manifest.clone()))
     }

@@ -4,30 +4,36 @@
 //!           Intent        Manifest       last row gone: Retire      Gone
 //! (nothing) ─────▶ Intended ─────▶ Live ───────────────────▶ Retired ────▶ (nothing)
 //!                     └── Abandon ──▶ Abandoned ── Gone ────────────────────▲
+//!                         takes every open intent behind it along
 //!
 //! command       refused when                                                else
 //! Intent        another term, a range that begins at or before `uploaded`   ObjectIntended
 //!               or an open intent's end, or ends at or behind the entry
 //!               itself; id known; too many open
-//! Manifest      not that of the first open intent; rows that do not follow   ObjectLive
-//!               their partition's rows or end behind its high watermark
+//! Manifest      not that of the first open intent; a row that does not      ObjectLive
+//!               touch its partition's last one (or its log start), or ends
+//!               behind the high watermark
 //! ObjectStep    not from that state; Retire while a row lives                ObjectStepped
 //! ```
 //!
 //! Rows of a manifest whose partition is gone, or that end below its log start, are left out.
 //!
-//! Invariants: `uploaded` only grows; the ranges of open intents ascend and lie behind it;
-//! `live_rows` of an object is the number of partitions that have a row of it.
+//! Why an abandoned intent takes those behind it along: `uploaded` is one number. Would a later
+//! manifest move it past a range that was given up, the records of that range were believed to be in
+//! an object, and trimmed.
 //!
-//! Also here: which batches above `uploaded` were refused. Their payload lies in the log all the
-//! same, and a start that only indexes what this state reflects must not take it for records.
+//! Invariants: `uploaded` only grows; the ranges of open intents ascend and lie behind it;
+//! `live_rows` of an object is the number of partitions that have a row of it; the records of a
+//! partition below `uploaded_end` and not below `log_start` are in its rows, without a hole.
+//!
+//! Caveat: rows of a manifest name no generation. A partition that went and came again under its key
+//! must not do so within the range of an object under way; topic ids are never used twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_base::{Index, PartitionKey, Term};
 
-use super::{AppendedBatch, Applied, CommandOutcome, EntryFacts, Shard};
-use crate::command::{Command, decode_commands};
+use super::{Applied, CommandOutcome, EntryFacts, Shard};
 use crate::object::{Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectStep, Step};
 use crate::refusal::{BrokenInvariant, Refused};
 
@@ -153,6 +159,8 @@ impl Objects {
         let behind = self.open().map(|row| row.last_index).max().max(Some(self.uploaded));
         let what = if intent.term != term {
             "it is of another term"
+        } else if intent.first_index > intent.last_index {
+            "its range is empty"
         } else if Some(intent.first_index) <= behind {
             "its range begins in another object's"
         } else if intent.last_index >= before {
@@ -180,6 +188,21 @@ impl Objects {
             return Ok(row.number);
         }
         Err(Refused::InvalidObject { what: "its state does not allow that step" })
+    }
+
+    fn take_step(&mut self, number: u64, state: ObjectState, changed_ms: i64) {
+        if let Some(row) = self.rows.get(&number).cloned() {
+            self.put(ObjectRow { state, changed_ms, ..row });
+        }
+    }
+
+    /// Those behind it go along: see the module.
+    fn abandon_from(&mut self, number: u64, changed_ms: i64) {
+        let open: Vec<u64> =
+            self.open().map(|row| row.number).filter(|open| *open >= number).collect();
+        for number in open {
+            self.take_step(number, ObjectState::Abandoned, changed_ms);
+        }
     }
 
     /// A partition has let go of a row.
@@ -257,7 +280,9 @@ impl Shard {
         for row in self.living(manifest) {
             let Some(partition) = self.partitions.get(&row.partition) else { continue };
             let last = partition.objects.back().map_or(-1, |last| last.last_offset);
-            if row.base_offset <= last || row.last_offset >= partition.high_watermark {
+            // What is missing between is in no object, unless it is deleted.
+            let touches = row.base_offset <= partition.uploaded_end.max(partition.log_start);
+            if row.base_offset <= last || !touches || row.last_offset >= partition.high_watermark {
                 let what = "its rows do not fit their partitions";
                 return Err(Refused::InvalidObject { what });
             }
@@ -372,60 +397,13 @@ impl Shard {
             Step::Retire => Some(ObjectState::Retired),
             Step::Gone => None,
         };
-        match (state, self.objects.rows.get(&number).cloned()) {
-            (Some(state), Some(row)) => {
-                self.objects.put(ObjectRow { state, changed_ms: entry.time_ms, ..row });
-            }
-            _ => self.objects.remove(number),
+        match state {
+            Some(ObjectState::Abandoned) => self.objects.abandon_from(number, entry.time_ms),
+            Some(state) => self.objects.take_step(number, state, entry.time_ms),
+            None => self.objects.remove(number),
         }
         applied.objects = true;
         CommandOutcome::ObjectStepped
-    }
-
-    /// A batch was refused: should this entry be looked at again, it has none there.
-    pub(super) fn note_refused(&mut self, index: Index, ordinal: usize) {
-        let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
-        self.objects.refused.entry(index).or_default().push(ordinal);
-    }
-
-    /// What of an entry that this state reflects can still be read: its batches as `apply` told of
-    /// them, but for those that died since. Entries in objects have none.
-    ///
-    /// # Errors
-    /// As [`Shard::apply`].
-    pub fn recall(&self, entry: EntryFacts, commands: &[u8]) -> Result<Applied, BrokenInvariant> {
-        let mut recalled = Applied::default();
-        if entry.index <= self.objects.uploaded {
-            return Ok(recalled);
-        }
-        if entry.index > self.applied {
-            let (index, applied) = (entry.index, self.applied);
-            return Err(BrokenInvariant::new(format!(
-                "entry {index} is not in a state of {applied}"
-            )));
-        }
-        let refused = self.objects.refused.get(&entry.index);
-        for (ordinal, command) in (0_u32..).zip(decode_commands(commands)) {
-            let Command::AppendBatch(batch) = command? else { continue };
-            let last_offset = batch.base_offset.saturating_add(i64::from(batch.last_offset_delta));
-            let lives = self.partitions.get(&batch.partition).is_some_and(|partition| {
-                partition.generation == batch.generation && last_offset >= partition.log_start
-            });
-            if !lives || refused.is_some_and(|ordinals| ordinals.contains(&ordinal)) {
-                continue;
-            }
-            recalled.appended.push(AppendedBatch {
-                partition: batch.partition,
-                base_offset: batch.base_offset,
-                last_offset,
-                max_timestamp_ms: batch.max_timestamp_ms,
-                leader_epoch: batch.leader_epoch,
-                payload_start: batch.payload_start,
-                payload_len_bytes: batch.payload_len_bytes,
-                producer_id: batch.producer_id,
-            });
-        }
-        Ok(recalled)
     }
 
     /// Rows of a partition that nobody can read any more.

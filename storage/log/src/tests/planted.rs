@@ -1,9 +1,10 @@
 //! Each planted bug does the harm it is named for, so that a tester that misses it is at fault.
 
+use super::objects::{intent, manifest, row, step, tell};
 use super::support::{
     Leader, appended_offsets, batch, commit, commit_offsets, create, idempotent, key, slot,
 };
-use crate::{CommandOutcome, Decision, PartitionConfig, PlantedBugs};
+use crate::{CommandOutcome, Decision, PartitionConfig, PlantedBugs, Step};
 
 fn planted(bugs: PlantedBugs) -> Leader {
     let mut leader = Leader::with_bugs(bugs);
@@ -84,4 +85,16 @@ fn a_commit_goes_back_when_another_term_begins() {
     leader.lose_and_lead_again();
     leader.append(&batch(1));
     assert_eq!(offset(&leader), 4);
+}
+
+#[test]
+fn a_manifest_without_an_open_intent_makes_partitions_believe_a_deleted_object() {
+    let bugs = PlantedBugs { manifest_of_any_intent: true, ..PlantedBugs::default() };
+    let mut leader = planted(bugs);
+    leader.append(&batch(2));
+    tell(&mut leader, &intent(1, 1, 2, 2));
+    tell(&mut leader, &step(1, Step::Abandon));
+    let late = manifest(1, 1, &[row(key(0), 0, 1)]);
+    assert_eq!(tell(&mut leader, &late), CommandOutcome::ObjectLive);
+    assert_eq!(leader.shard.uploaded(), holdfast_base::Index(2), "the log may let go of them");
 }
