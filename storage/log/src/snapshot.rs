@@ -17,7 +17,7 @@
 //! objects 4      × { number 8 │ id 16 │ term 8 │ sequence 8 │ first index 8 │ last index 8 │
 //!                    state 1 (1 intended, 2 live, 3 retired, 4 abandoned) │ changed ms 8 │
 //!                    object bytes 8 │ tail bytes 4 │ sha256 32 │ created ms 8 │ last term 8 }
-//! refused 4      × { index 8 │ ordinals 4 × { ordinal 4 } }
+//! refused 4      × { index 8 │ ordinals 4 × { ordinal 4 } }                behind uploaded
 //! check 8        rolling hash of all bytes before it
 //! ```
 //!

@@ -97,7 +97,7 @@ pub(super) fn read(reader: &mut Reader<'_>, shard: &mut Shard) -> Result<(), Bro
     for row in shard.partitions.values().flat_map(|partition| &partition.objects) {
         *live.entry(row.number).or_default() += 1;
     }
-    let mut last = 0;
+    let (mut last, mut behind) = (0, shard.objects.uploaded);
     for _ in 0..reader.u32()? {
         let mut row = read_row(reader)?;
         if row.number <= last || row.number > shard.objects.last_number {
@@ -111,6 +111,12 @@ pub(super) fn read(reader: &mut Reader<'_>, shard: &mut Shard) -> Result<(), Bro
             )));
         }
         last = row.number;
+        if row.state == ObjectState::Intended {
+            if row.first_index <= behind || row.last_index >= shard.applied {
+                return Err(BrokenInvariant::new("open intents are out of order"));
+            }
+            behind = row.last_index;
+        }
         if shard.object(row.object).is_some() {
             return Err(BrokenInvariant::new(format!("two rows tell of object {}", row.object)));
         }

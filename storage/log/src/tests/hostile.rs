@@ -3,10 +3,11 @@
 use holdfast_base::{CoordinatorSlot, Index, Term};
 use proptest::prelude::*;
 
+use super::objects::{intent, manifest, row, step};
 use super::support::{Leader, START_MS, batch, commit, create, key, record};
 use crate::{
     Command, CommitOffsets, EntryBuilder, EntryFacts, ExpireProducers, PartitionConfig, PutGroup,
-    RemoveGroup, RemoveOffsets, RemovePartition, SetConfig, SetLogStart, decode_commands,
+    RemoveGroup, RemoveOffsets, RemovePartition, SetConfig, SetLogStart, Step, decode_commands,
 };
 
 /// One of each kind.
@@ -36,6 +37,9 @@ fn section() -> Vec<u8> {
             partitions: vec![key(0)],
         }),
         Command::RemoveGroup(RemoveGroup { slot, group: "g".into(), planned_at: Index(100) }),
+        intent(1, 1, 1, 2),
+        manifest(1, 1, &[row(key(0), 0, 4)]),
+        step(1, Step::Abandon),
     ] {
         command.encode(&mut bytes);
     }
@@ -66,15 +70,15 @@ fn every_cut_of_a_command_section_is_whole_commands_or_broken() {
         }
         let _ = apply(&bytes[..at]);
     }
-    assert_eq!(ends.len(), 11, "ten commands have ten ends: {ends:?}");
+    assert_eq!(ends.len(), 14, "thirteen commands have thirteen ends: {ends:?}");
 }
 
 #[test]
 fn unknown_kinds_versions_and_longer_bodies_are_broken_invariants() {
     let bytes = section();
-    assert_eq!(apply(&bytes), Ok(10));
+    assert_eq!(apply(&bytes), Ok(13));
     for (at, value) in
-        [(0, 0), (0, 7), (0, 11), (0, 255), (1, 0), (1, 2), (2, 103), (2, 105), (5, 255)]
+        [(0, 0), (0, 7), (0, 11), (0, 14), (0, 255), (1, 0), (1, 2), (2, 103), (2, 105), (5, 255)]
     {
         let mut wrong = bytes.clone();
         wrong[at] = value;

@@ -3,12 +3,13 @@
 use holdfast_base::{CoordinatorSlot, Index};
 use proptest::prelude::*;
 
+use super::objects::{intent, manifest, row, step, tell};
 use super::support::{
     Leader, batch, commit, commit_offsets, create, idempotent, key, put_group, record, slot,
 };
 use crate::{
-    Command, CommitOffsets, CreatePartition, EntryBuilder, NewOffset, PartitionConfig, PlantedBugs,
-    PutGroup, RemoveGroup, RemoveOffsets, Shard,
+    Command, CommitOffsets, CreatePartition, EntryBuilder, NewOffset, ObjectRow, ObjectState,
+    PartitionConfig, PlantedBugs, PutGroup, RemoveGroup, RemoveOffsets, Shard, Step,
 };
 
 /// A log with something of everything in it.
@@ -25,6 +26,7 @@ fn story() -> Leader {
         leader.send(entry);
         leader.commit_all();
         tell_of_groups(&mut leader, turn);
+        tell_of_objects(&mut leader, turn);
         if turn % 10 == 9 {
             leader.lose_and_lead_again();
             let before = i64::from(turn);
@@ -44,7 +46,46 @@ fn story() -> Leader {
     leader.admin(|decider, shard, entry, now_ms| {
         decider.propose_expire_producers(shard, entry, now_ms, 1_000)
     });
+    tell(&mut leader, &step(8, Step::Retire));
     leader
+}
+
+/// Objects 8 and 20 are put, 12 is given up, 28 is announced; an entry is refused.
+fn tell_of_objects(leader: &mut Leader, turn: i32) {
+    let (name, term) = (turn as u8, leader.term);
+    if [8, 12, 20, 28].contains(&turn) {
+        let first = leader.shard.uploaded().0 + 1;
+        tell(leader, &intent(name, term, first, leader.index));
+    }
+    if [8, 20].contains(&turn) {
+        let rows = [0, 1].map(|at| {
+            let partition = leader.shard.partition(&key(at)).unwrap();
+            row(key(at), partition.uploaded_end(), partition.high_watermark() - 1)
+        });
+        tell(leader, &manifest(name, term, &rows));
+    }
+    if turn == 12 {
+        tell(leader, &step(name, Step::Abandon));
+    }
+    if turn == 29 {
+        let appends = |bytes: &[u8]| matches!(bytes, [1, ..]);
+        let again = leader.committed.iter().rev().find(|(_, bytes)| appends(bytes));
+        let again = again.map(|(_, bytes)| bytes.clone()).unwrap();
+        leader.send_bytes(again);
+        assert_eq!(leader.commit_one().unwrap().refused.len(), 3);
+    }
+}
+
+#[test]
+fn the_story_has_objects_of_each_kind_and_a_refused_entry() {
+    let shard = story().shard;
+    let states: Vec<ObjectState> = shard.objects().map(|row| row.state).collect();
+    assert_eq!(
+        states,
+        [ObjectState::Retired, ObjectState::Abandoned, ObjectState::Live, ObjectState::Intended]
+    );
+    assert_eq!(shard.objects.refused.len(), 1);
+    assert!(shard.partitions().any(|(_, partition)| !partition.objects().is_empty()));
 }
 
 /// Groups come, commit, empty themselves, and lose offsets.
@@ -161,10 +202,46 @@ proptest! {
                 prop_assert!(partition.log_start() <= partition.high_watermark(), "{}", key);
                 let _ = (partition.bytes(), partition.max_timestamp());
             }
+            prop_assert!(shard.uploaded() <= shard.applied());
+            let rows: usize = shard.partitions().map(|(_, partition)| partition.objects().len()).sum();
+            let counted: u32 = shard.objects().map(|row| row.live_rows).sum();
+            prop_assert_eq!(rows, counted as usize);
             for (_, name, group) in shard.groups() {
                 prop_assert_eq!(group.empty_since_ms().is_none(), group.has_members(), "{}", name);
             }
         }
+    }
+}
+
+#[test]
+fn a_snapshot_whose_objects_cannot_be_is_not_restored() {
+    let shard = story().shard;
+    assert!(Shard::restore(&shard.snapshot()).is_ok());
+    let open = shard.objects().find(|row| row.state == ObjectState::Intended).unwrap().clone();
+    let lies: [(&str, &dyn Fn(&mut Shard)); 7] = [
+        ("uploaded beyond applied", &|shard| shard.objects.uploaded = shard.applied.next()),
+        ("uploaded within an open intent", &|shard| shard.objects.uploaded = open.first_index),
+        ("an object above the last number", &|shard| shard.objects.last_number = open.number - 1),
+        ("two objects of one name", &|shard| {
+            let number = open.number + 1;
+            shard.objects.last_number = number;
+            shard.objects.put(ObjectRow { number, state: ObjectState::Abandoned, ..open.clone() });
+        }),
+        ("a row of no object", &|shard| {
+            shard.partitions.get_mut(&key(0)).unwrap().objects[0].number = 99;
+        }),
+        ("a row of a retired object", &|shard| {
+            shard.partitions.get_mut(&key(0)).unwrap().objects[0].number = 1;
+        }),
+        ("a row behind what is uploaded", &|shard| {
+            let partition = shard.partitions.get_mut(&key(0)).unwrap();
+            partition.objects[0].last_offset = partition.uploaded_end;
+        }),
+    ];
+    for (what, lie) in lies {
+        let mut lying = shard.clone();
+        lie(&mut lying);
+        assert!(Shard::restore(&lying.snapshot()).is_err(), "{what}");
     }
 }
 
@@ -235,5 +312,40 @@ fn the_first_commands_of_groups_ever_written_still_mean_the_same() {
         assert_eq!(bytes, [vec![kind, 1], number(body.len() as u32), body].concat(), "kind {kind}");
         let again: Vec<_> = crate::decode_commands(&bytes).collect::<Result<_, _>>().unwrap();
         assert_eq!(again, std::slice::from_ref(command));
+    }
+}
+
+#[test]
+fn the_first_commands_of_objects_ever_written_still_mean_the_same() {
+    let number = |number: u64| number.to_le_bytes().to_vec();
+    let row_bytes =
+        [vec![7; 16], vec![1, 0, 0, 0], vec![0x2c, 1, 0, 0], number(4), number(6), number(5)]
+            .concat();
+    let intended = [vec![9; 16], number(2), number(9), number(3), number(300)].concat();
+    let committed = [
+        vec![9; 16],
+        number(128 + 300 + 400),
+        vec![0x90, 1, 0, 0],
+        vec![1, 0, 0, 0],
+        vec![9; 32],
+        number(9),
+        number(2),
+        row_bytes,
+    ]
+    .concat();
+    let stepped = |step: u8| [vec![9; 16], vec![step]].concat();
+    for (command, kind, body) in [
+        (intent(9, 2, 3, 300), 11, intended),
+        (manifest(9, 2, &[row(key(1), 4, 6)]), 12, committed),
+        (step(9, Step::Abandon), 13, stepped(1)),
+        (step(9, Step::Retire), 13, stepped(2)),
+        (step(9, Step::Gone), 13, stepped(3)),
+    ] {
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes);
+        let len = (body.len() as u32).to_le_bytes();
+        assert_eq!(bytes, [&[kind, 1], &len[..], &body].concat(), "kind {kind}");
+        let again: Vec<_> = crate::decode_commands(&bytes).collect::<Result<_, _>>().unwrap();
+        assert_eq!(again, [command]);
     }
 }

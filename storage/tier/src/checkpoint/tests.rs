@@ -49,7 +49,12 @@ fn a_checkpoint_with_a_byte_less_more_or_changed_is_refused() {
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        assert!(Checkpoint::decode(&damaged).is_err(), "byte {at} flipped");
+        let named = match at {
+            0..8 => CheckpointError::NotACheckpoint,
+            8..HEAD_BYTES => CheckpointError::Damaged { part: "checksum" },
+            _ => CheckpointError::Damaged { part: "SHA-256" },
+        };
+        assert_eq!(Checkpoint::decode(&damaged), Err(named), "byte {at} flipped");
     }
     let longer = [&whole[..], &[0]].concat();
     assert_eq!(Checkpoint::decode(&longer), Err(CheckpointError::Damaged { part: "length" }));
