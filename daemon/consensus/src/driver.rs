@@ -16,7 +16,7 @@ use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_io::Disk;
 use holdfast_wal::{Admission, Chunk, Extent, Payload, Wal, WalError, WalEvent};
 
-use crate::event::{DriverConfig, Event, ProposeError, Proposed, ReplicaStatus};
+use crate::event::{DriverConfig, Event, ProposeError, Proposed, Reflects, ReplicaStatus};
 use crate::head::Head;
 use crate::machine::Machine;
 use crate::message::PeerMessage;
@@ -175,12 +175,29 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         assert!(index <= replica.applied, "trimmed ≤ applied");
         assert!(replica.is_sole_voter(), "followers are fed from the log");
         let store = replica.raw.mut_store();
+        // Since the start nothing before was wanted; the log itself may still hold it.
+        let index = index.max(store.trimmed());
         let Some(term) = store.term_of(index).filter(|_| index > Index(0)) else { return false };
         self.wal.trim(shard, index, term);
         if index > store.trimmed() {
             store.trim(index, term);
         }
         true
+    }
+
+    /// Whether a replica of this node is all there is of its shard.
+    #[must_use]
+    pub fn is_sole_voter(&self, shard: ShardId) -> bool {
+        self.replicas.get(&shard).is_some_and(Replica::is_sole_voter)
+    }
+
+    /// How far a replica's state is, for a checkpoint of it; `None` once it is quarantined.
+    #[must_use]
+    pub fn reflects(&self, shard: ShardId) -> Option<Reflects> {
+        let replica = self.replicas.get(&shard).filter(|found| found.quarantine.is_none())?;
+        let term = replica.raw.store().term_of(replica.applied)?;
+        let (applied, time_ms) = (replica.applied, replica.time_ms);
+        Some(Reflects { replica: replica.id, applied, term, time_ms })
     }
 
     /// What moved since last asked.

@@ -127,6 +127,20 @@ pub enum DriverError {
     },
 }
 
+/// Which entry a replica's state reflects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reflects {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// The entry; 0 none.
+    pub applied: Index,
+    /// Its term.
+    pub term: Term,
+    /// Newest entry time of this log. May belong to an entry that is not applied yet: later ones
+    /// are never less.
+    pub time_ms: i64,
+}
+
 /// One replica, for status pages.
 #[derive(Clone, Debug)]
 pub struct ReplicaStatus {

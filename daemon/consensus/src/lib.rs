@@ -36,7 +36,7 @@ mod tail_cache;
 
 pub use driver::Driver;
 pub use event::{
-    DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, ReplicaStatus,
+    DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, Reflects, ReplicaStatus,
 };
 pub use head::{HEAD_BYTES, Head};
 pub use machine::{Committed, Machine, Quarantine, Start};

@@ -83,7 +83,8 @@ impl Node {
         Wal::format(&mut disk, &wal_config(), &identities).unwrap();
         drop(disk);
         let now = Now { boottime_ns: 1, wall_ms: 5_000 };
-        let mut node = Node { device, driver: None, now, shards, events: Vec::new(), kept: BTreeMap::new() };
+        let mut node =
+            Node { device, driver: None, now, shards, events: Vec::new(), kept: BTreeMap::new() };
         node.start();
         node
     }

@@ -6,8 +6,9 @@
 //!                tail cache ◀── Extent ┴──▶ WAL file, read away from the lane
 //! ```
 //!
-//! 48 bytes a batch that is still on the WAL, so memory is bounded by the WAL's capacity. The
-//! rows of sealed segments will move to their seals when the object path trims segments.
+//! 48 bytes a batch that is still on the WAL, so memory is bounded by the WAL's capacity. After a
+//! start it holds what no object does: older batches are read from objects, although the log may
+//! still have them.
 //!
 //! Invariants: rows ascend in offsets and do not overlap; `greatest_ms` never falls from row to
 //! row (it is the greatest timestamp of all rows up to and including its own), so that a search
@@ -72,8 +73,22 @@ impl BatchIndex {
 
     /// Lets go of batches that end before `log_start`.
     pub(crate) fn drop_before(&mut self, log_start: i64) {
+        self.drop_while(|row| row.last_offset() < log_start);
+    }
+
+    /// Lets go of batches whose segment went: they are in objects, or dead.
+    pub(crate) fn drop_before_segment(&mut self, oldest: SegmentNumber) {
+        self.drop_while(|row| row.segment < oldest);
+    }
+
+    /// Where the batches of the WAL begin; `None` without any.
+    pub(crate) fn first_offset(&self) -> Option<i64> {
+        self.rows.front().map(|row| row.base_offset)
+    }
+
+    fn drop_while(&mut self, goes: impl Fn(&Row) -> bool) {
         let mut lost_ms = None;
-        while let Some(row) = self.rows.front().filter(|row| row.last_offset() < log_start) {
+        while let Some(row) = self.rows.front().filter(|row| goes(row)) {
             lost_ms = lost_ms.max(Some(row.max_timestamp_ms));
             self.held_bytes -= u64::from(row.len_bytes);
             self.rows.pop_front();
@@ -152,6 +167,21 @@ mod tests {
         assert_eq!(base(31), Some(11));
         assert_eq!(base(41), None);
         assert_eq!(index.greatest_time().map(|row| row.base_offset), Some(11));
+    }
+
+    #[test]
+    fn batches_of_a_segment_that_went_are_gone_and_those_behind_stay() {
+        let mut index = BatchIndex::default();
+        for (base, segment) in [(0, 1), (5, 1), (10, 2)] {
+            let at = Extent { segment: SegmentNumber(segment), offset: 0, len_bytes: 9 };
+            index.push(base, base + 4, 100 - base, at);
+        }
+        index.drop_before_segment(SegmentNumber(2));
+        assert_eq!(index.first_offset(), Some(10));
+        assert_eq!((index.len(), index.held_bytes()), (1, 9));
+        assert_eq!(index.greatest_time().map(|row| row.base_offset), Some(10));
+        index.drop_before_segment(SegmentNumber(3));
+        assert_eq!(index.first_offset(), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use holdfast_base::{PartitionKey, TopicId};
 use holdfast_coordinator::GroupError;
+use holdfast_log::ObjectId;
 
 use crate::lane::GroupWrite;
 use crate::request::{AdminRefusal, Answer, Appended, CreatedTopic, Refusal, Ticket};
@@ -60,6 +61,10 @@ pub(crate) enum Slot {
     DeleteOffsets {
         ticket: Ticket,
         results: Vec<Result<(), GroupError>>,
+    },
+    /// Nobody: an object's next step follows from it.
+    Object {
+        object: ObjectId,
     },
     /// Housekeeping: what was not done is found again.
     Nobody,

@@ -30,10 +30,43 @@ pub struct LaneConfig {
     /// What the node's own configuration says, under Kafka's names: holds where nothing was set
     /// while nodes run.
     pub facts: NodeFacts,
+    /// How history goes to the object store; `None`: there is none, and the log is all there is.
+    pub store: Option<StoreConfig>,
     /// Spreads elections and draws topic ids. Must be unpredictable outside simulation.
     pub seed: u64,
     /// Bugs put in on purpose, to test the tests.
     pub planted: PlantedBugs,
+}
+
+/// When things go to the object store.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreConfig {
+    /// An object is cut at this many bytes of batches.
+    pub object_bytes: u64,
+    /// Or when its oldest entry has waited this long, on boottime.
+    pub object_age_ns: u64,
+    /// The state of each shard that moved is kept this often, on boottime.
+    pub checkpoint_every_ns: u64,
+    /// An object nobody may begin to read is deleted this long after, by entry time: longer than the
+    /// longest read.
+    pub delete_after_ms: i64,
+}
+
+impl StoreConfig {
+    /// One voter: what is only in its log is on one device, so it goes within a minute.
+    pub const SOLE_VOTER: StoreConfig = StoreConfig {
+        object_bytes: 64 << 20,
+        object_age_ns: 60_000_000_000,
+        checkpoint_every_ns: 30_000_000_000,
+        delete_after_ms: 60_000,
+    };
+    /// To be looked at: what is produced can be seen in the store at once.
+    pub const DEV: StoreConfig = StoreConfig {
+        object_age_ns: 5_000_000_000,
+        checkpoint_every_ns: 5_000_000_000,
+        delete_after_ms: 10_000,
+        ..StoreConfig::SOLE_VOTER
+    };
 }
 
 impl LaneConfig {

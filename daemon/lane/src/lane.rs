@@ -22,7 +22,7 @@ use holdfast_consensus::{Driver, DriverConfig, DriverError, Event, PeerMessage};
 use holdfast_coordinator::Coordinator;
 use holdfast_io::Disk;
 use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
-use holdfast_wal::{Identity, Recovered, SegmentNumber, Wal, WalError};
+use holdfast_wal::{Identity, OldestSegment, Recovered, SegmentNumber, Wal, WalError};
 
 use crate::batch_index::BatchIndex;
 use crate::calls::{Calls, Slot};
@@ -30,6 +30,7 @@ use crate::config::LaneConfig;
 use crate::machines::{Outcome, ShardMachine, metadata_shard};
 use crate::published::{Leaders, Published};
 use crate::request::{Answer, Request, Ticket};
+use crate::store_work::StateCheckpoint;
 
 mod admin;
 mod alter_configs;
@@ -40,6 +41,7 @@ mod expiry_marks;
 mod fetch;
 mod group_offsets;
 mod groups;
+mod history;
 mod housekeeping;
 mod list_offsets;
 mod pauses;
@@ -54,9 +56,10 @@ mod status;
 
 use expiry_marks::ExpiryMarks;
 use fetch::Parked;
+use history::{History, Objects};
 use pauses::Pauses;
 use produce::Building;
-use replay::{Replayed, tell_recovery};
+use replay::{Replayed, start_of, tell_recovery};
 
 pub(crate) use groups::GroupWrite;
 pub use status::{LaneStatus, Probes};
@@ -86,6 +89,7 @@ struct Leading {
     next_offset_sweep_ns: u64,
     /// Committed offsets of deleted topics may be there.
     topics_went: bool,
+    objects: Objects,
 }
 
 /// A proposed entry and who waits for which of its commands.
@@ -109,6 +113,7 @@ pub struct Lane<D: Disk> {
     awake: BTreeSet<Ticket>,
     batches: BTreeMap<PartitionKey, BatchIndex>,
     files: BTreeMap<SegmentNumber, Arc<str>>,
+    history: History,
     image: Arc<Image>,
     /// Of this node, as of `image`.
     settings: BrokerSettings,
@@ -140,21 +145,28 @@ impl<D: Disk> Lane<D> {
         Wal::format(disk, &config.wal, &identities)
     }
 
-    /// Recovers the WAL on `disk`, replays it and starts every replica. Nothing is served before
-    /// the first [`Lane::turn`].
+    /// Recovers the WAL on `disk`, replays what no checkpoint reflects, and starts every replica.
+    /// Nothing is served before the first [`Lane::turn`]. A checkpoint that cannot be read counts as
+    /// none: without one a replica can start only while its log is whole.
     ///
     /// # Errors
     /// The lane cannot start; the error says why and what to try.
-    pub fn open(disk: D, config: LaneConfig, now: Now) -> Result<Self, DriverError> {
+    pub fn open(
+        disk: D,
+        config: LaneConfig,
+        checkpoints: BTreeMap<ShardId, StateCheckpoint>,
+        now: Now,
+    ) -> Result<Self, DriverError> {
         let (wal, recovered) = Wal::recover(disk, config.wal.clone())?;
         tell_recovery(&recovered);
-        Self::start(wal, recovered, config, now)
+        Self::start(wal, recovered, config, checkpoints, now)
     }
 
     fn start(
         wal: Wal<D>,
         recovered: Recovered,
         config: LaneConfig,
+        checkpoints: BTreeMap<ShardId, StateCheckpoint>,
         now: Now,
     ) -> Result<Self, DriverError> {
         let driver_config = DriverConfig {
@@ -164,12 +176,21 @@ impl<D: Disk> Lane<D> {
             planted: config.planted.consensus,
         };
         let planted = config.planted.log;
-        let mut replayed = Replayed::default();
+        let mut history = History::default();
+        for shard in recovered.replicas.keys() {
+            let kept = checkpoints
+                .get(shard)
+                .map_or((Index(0), i64::MIN), |kept| (kept.applied, kept.time_ms));
+            history.begin(*shard, kept, now);
+        }
+        let waits = config.store.is_some();
+        let mut replayed =
+            Replayed { since_ns: now.boottime_ns, waits, history, ..Replayed::default() };
         let driver = Driver::open(
             wal,
             recovered,
             driver_config,
-            |shard| ShardMachine::new(shard, planted),
+            |shard| start_of(shard, checkpoints.get(&shard), planted),
             &mut |event| replayed.take(event),
             now,
         )?;
@@ -188,6 +209,7 @@ impl<D: Disk> Lane<D> {
             awake: BTreeSet::new(),
             batches: replayed.batches,
             files: BTreeMap::new(),
+            history: replayed.history,
             image,
             settings,
             deleted_topics: replayed.deleted_topics,
@@ -202,7 +224,16 @@ impl<D: Disk> Lane<D> {
             events: Vec::new(),
             kept_deciders: BTreeMap::new(),
             probes: Probes::default(),
-        })
+        }
+        .with_uploaded())
+    }
+
+    /// What the log holds of objects that are there already does not wait any more.
+    fn with_uploaded(mut self) -> Self {
+        for shard in self.driver.status().map(|row| row.shard).collect::<Vec<_>>() {
+            self.objects_moved(shard);
+        }
+        self
     }
 
     /// Takes a call. Its effects come after those of every call handled before.
@@ -233,6 +264,7 @@ impl<D: Disk> Lane<D> {
             Request::ListGroups => self.list_groups(ticket, now),
             Request::CommitOffsets(commit) => self.commit_offsets(ticket, commit, now),
             Request::FetchOffsets(asked) => self.fetch_offsets(ticket, &asked, now),
+            Request::Stored(stored) => self.stored(ticket, stored, now),
             Request::DeleteOffsets { group, partitions } => {
                 self.delete_offsets(ticket, &group, &partitions, now);
             }
@@ -256,6 +288,7 @@ impl<D: Disk> Lane<D> {
         self.note_time(now);
         self.housekeep(now);
         self.tick_groups(now);
+        self.tend_history(now);
         self.propose_building(now);
         self.driver.turn(now);
         loop {
@@ -317,7 +350,14 @@ impl<D: Disk> Lane<D> {
             .next_wake_ns()
             .min(deadline)
             .min(self.next_housekeeping_ns)
+            .min(self.history.next_look_ns())
             .min(self.next_group_wake_ns())
+    }
+
+    /// Tells those who read segment files by themselves which are still there.
+    #[must_use]
+    pub fn oldest_segment(&self) -> OldestSegment {
+        self.driver.wal().oldest_shared()
     }
 
     /// Whether the device failed.
@@ -335,6 +375,12 @@ impl<D: Disk> Lane<D> {
     #[must_use]
     pub fn shard(&self, shard: ShardId) -> Option<&holdfast_log::Shard> {
         self.driver.machine(shard)?.data()
+    }
+
+    /// Applied state of every data shard here, ascending, for status and tests.
+    pub fn data_shards(&self) -> impl Iterator<Item = &holdfast_log::Shard> {
+        let shards: Vec<ShardId> = self.driver.status().map(|row| row.shard).collect();
+        shards.into_iter().filter_map(|shard| self.shard(shard))
     }
 
     /// Applied state of shard 0, for checkers and status.

@@ -9,10 +9,12 @@ mod lane;
 mod machines;
 mod published;
 mod request;
+mod store_work;
 mod topic_config;
+mod upload_queue;
 
 pub use config::{
-    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, TAIL_CACHE_BYTES_DEFAULT,
+    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, StoreConfig, TAIL_CACHE_BYTES_DEFAULT,
     TAIL_CACHE_BYTES_DEV,
 };
 pub use holdfast_coordinator::{
@@ -27,6 +29,8 @@ pub use request::{
     AdminReason, AdminRefusal, AlterResource, AlteredResource, Answer, Appended, CommitOffsets,
     ConfigChange, ConfigOperation, CreateTopic, CreatedTopic, DeleteRecordsPartition, DeleteTopic,
     EpochEndPartition, FetchOffsets, FetchPartition, FetchRequest, FetchedPartition, FoundOffset,
-    GrowTopic, LeaderHint, ListOffsetsPartition, LogDir, OffsetAnswer, OffsetQuery, Origin,
-    Outcome, ProducePartition, Quorum, Reason, RecordSlice, Refusal, Request, Ticket,
+    GrowTopic, LeaderHint, ListOffsetsPartition, LogDir, ObjectPlace, OffsetAnswer, OffsetQuery,
+    Origin, Outcome, ProducePartition, Quorum, Reason, RecordSlice, Refusal, Request, Ticket,
 };
+pub use store_work::{StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob};
+pub use upload_queue::{OBJECT_BATCHES_MAX, OBJECT_ENTRIES_MAX, OBJECT_PARTITIONS_MAX};

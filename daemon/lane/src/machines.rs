@@ -45,6 +45,29 @@ impl ShardMachine {
         }
     }
 
+    /// The machine a snapshot was taken of, and up to where its log is in objects.
+    pub(crate) fn restore(
+        shard: ShardId,
+        state: &[u8],
+        planted: holdfast_log::PlantedBugs,
+    ) -> Result<Self, String> {
+        if shard == ShardId::METADATA {
+            let metadata = Metadata::restore(state).map_err(|error| error.to_string())?;
+            return Ok(ShardMachine::Metadata(Box::new(metadata)));
+        }
+        let mut state = Shard::restore(state).map_err(|error| error.to_string())?;
+        state.plant(planted);
+        Ok(ShardMachine::Data(Box::new(state)))
+    }
+
+    /// The whole state as bytes.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        match self {
+            ShardMachine::Metadata(metadata) => metadata.snapshot(),
+            ShardMachine::Data(shard) => shard.snapshot(),
+        }
+    }
+
     pub(crate) fn data(&self) -> Option<&Shard> {
         match self {
             ShardMachine::Data(shard) => Some(shard),
@@ -72,6 +95,22 @@ impl Machine for ShardMachine {
                 .map_err(|broken| Quarantine(broken.to_string())),
             ShardMachine::Data(shard) => shard
                 .apply(holdfast_log::EntryFacts { index, term, time_ms }, commands)
+                .map(Outcome::Data)
+                .map_err(|broken| Quarantine(broken.to_string())),
+        }
+    }
+
+    fn recall(&self, entry: Committed<'_>) -> Result<Outcome, Quarantine> {
+        let Committed { index, term, time_ms, commands, .. } = entry;
+        match self {
+            // Nothing of shard 0's entries lies in payloads.
+            ShardMachine::Metadata(_) => {
+                let nothing =
+                    holdfast_metadata::Applied { outcomes: Vec::new(), image_changed: false };
+                Ok(Outcome::Metadata(nothing))
+            }
+            ShardMachine::Data(shard) => shard
+                .recall(holdfast_log::EntryFacts { index, term, time_ms }, commands)
                 .map(Outcome::Data)
                 .map_err(|broken| Quarantine(broken.to_string())),
         }

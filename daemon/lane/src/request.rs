@@ -16,8 +16,10 @@ use bytes::Bytes;
 use holdfast_base::{NodeId, PartitionKey, ShardId, Term, TopicId};
 use holdfast_batch::BatchHeader;
 use holdfast_coordinator::{GroupAnswer, GroupCall, GroupError, Listed};
-use holdfast_log::{EpochEnd, OffsetRow};
+use holdfast_log::{EpochEnd, ObjectIdentity, OffsetRow};
 use holdfast_wal::Extent;
+
+use crate::store_work::Stored;
 
 pub use admin::{
     AdminReason, AdminRefusal, AlterResource, AlteredResource, ConfigChange, ConfigOperation,
@@ -70,6 +72,8 @@ pub enum Request {
     AlterConfigs(Vec<AlterResource>, Origin),
     /// What this node's WAL holds.
     DescribeLogDir,
+    /// What became of work for the object store.
+    Stored(Stored),
     /// The voters of shard 0 and how far each is.
     DescribeQuorum,
 }
@@ -109,6 +113,8 @@ pub enum Answer {
     AlterConfigs(Vec<Result<(), AdminRefusal>>),
     /// To DescribeLogDir.
     DescribeLogDir(LogDir),
+    /// Taken note of.
+    Stored,
     /// To DescribeQuorum: only shard 0's leader knows.
     DescribeQuorum(Result<Quorum, Refusal>),
 }
@@ -190,9 +196,31 @@ pub enum RecordSlice {
         file: std::sync::Arc<str>,
         /// Where in it.
         extent: Extent,
-        /// Base offset the first batch must show, so that a recycled segment is noticed.
+        /// Base offset the first batch must show.
         base_offset: i64,
     },
+    /// In an object: read its blocks.
+    InObject {
+        /// Which.
+        object: ObjectPlace,
+        /// Whose batches.
+        partition: PartitionKey,
+        /// From the batch that holds this offset, or the first behind it.
+        from_offset: i64,
+        /// At most so many bytes, but the first batch whole.
+        max_bytes: u32,
+    },
+}
+
+/// Where an object is and how to begin to read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectPlace {
+    /// Its name.
+    pub identity: ObjectIdentity,
+    /// Its length.
+    pub object_bytes: u64,
+    /// Its footer and trailer, at its end.
+    pub tail_bytes: u32,
 }
 
 /// One partition of a ListOffsets call.
@@ -217,7 +245,7 @@ pub enum OffsetQuery {
     MaxTimestamp,
     /// -4: the first offset still on the WAL.
     EarliestLocal,
-    /// -5: the last uploaded offset; none until objects exist.
+    /// -5: the last uploaded offset; none before the first object.
     LatestTiered,
     /// The first record whose timestamp is at least this, ms.
     AtTime(i64),
@@ -242,7 +270,8 @@ pub enum FoundOffset {
         /// -1 when it has none.
         timestamp_ms: i64,
     },
-    /// The record lies in this batch: the broker walks it.
+    /// The record lies in this batch: the broker walks it. For a time it may lie in a later one of the
+    /// same object, if that is where the slice lies.
     InBatch(RecordSlice),
 }
 

@@ -74,6 +74,17 @@ impl<D: Disk> Wal<D> {
         self.release_segments();
     }
 
+    /// Up to which index each replica of this node must be trimmed before the oldest segment goes;
+    /// `None` while that is the open one.
+    #[must_use]
+    pub fn oldest_needs(&self) -> Option<Vec<(ShardId, Index)>> {
+        let closing = self.segments.values().next()?.closing.as_ref()?;
+        let here = |one: &&ReplicaLast| {
+            self.replicas.get(&one.shard).is_some_and(|row| row.identity.replica == one.replica)
+        };
+        Some(closing.iter().filter(here).map(|one| (one.shard, one.last)).collect())
+    }
+
     /// Everything older is gone.
     #[must_use]
     pub fn oldest_segment(&self) -> SegmentNumber {

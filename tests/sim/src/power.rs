@@ -12,6 +12,8 @@
 //! Caveat: fencing a node that comes back with less is its peers' work (design, consensus rule 7)
 //! and not written yet. The harness does it in their place, and counts by what they could know it.
 
+use std::collections::BTreeMap;
+
 use holdfast_base::{BootCount, Rng, SplitMix64, Term};
 use holdfast_lane::{Lane, LaneStatus, Ticket};
 
@@ -140,7 +142,7 @@ impl World {
             SplitMix64::new(seed ^ (place as u64 + 1) << 32 ^ node.starts).next_u64();
         let now = node.clock.now(now_ns);
         let opened = node.device.open().map_err(|error| error.to_string()).and_then(|disk| {
-            Lane::open(disk, node.config.clone(), now).map_err(|error| error.to_string())
+            Lane::open(disk, node.config.clone(), BTreeMap::new(), now).map_err(|error| error.to_string())
         });
         match opened {
             Ok(lane) => {

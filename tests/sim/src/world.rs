@@ -143,6 +143,7 @@ impl World {
                     listeners: Vec::new(),
                     tail_cache_bytes: sizes.tail_cache_bytes,
                     facts: NodeFacts { node, values: group_settings() },
+                    store: None,
                     seed: 0,
                     planted: planted.lane,
                 };

@@ -1,7 +1,8 @@
 //! What a node says of itself: its log directory and the quorum of the metadata shard.
 
-use holdfast_base::{NodeId, ReplicaId, ShardId};
+use holdfast_base::{NodeId, PartitionKey, ReplicaId, ShardId};
 use holdfast_io::Disk;
+use holdfast_log::Partition;
 
 use super::Lane;
 use crate::batch_index::BatchIndex;
@@ -14,13 +15,22 @@ impl<D: Disk> Lane<D> {
         let shards = self.driver.status().filter_map(|row| data_shard(&self.driver, row.shard));
         let mut partitions: Vec<_> = shards
             .flat_map(holdfast_log::Shard::partitions)
-            .map(|(key, _)| (*key, self.batches.get(key).map_or(0, BatchIndex::held_bytes)))
+            .map(|(key, partition)| (*key, self.kept_bytes(key, partition)))
             .collect();
         partitions.sort_unstable_by_key(|(key, _)| *key);
         let total_bytes = self.config.wal.capacity_bytes;
         let usable_bytes = self.driver.wal().free_bytes().min(total_bytes);
         let log_dir = LogDir { total_bytes, usable_bytes, partitions };
         self.calls.answer(ticket, Answer::DescribeLogDir(log_dir));
+    }
+
+    /// Batches in the log, and the objects before them.
+    fn kept_bytes(&self, key: &PartitionKey, partition: &Partition) -> u64 {
+        let index = self.batches.get(key);
+        let in_log_from = index.and_then(BatchIndex::first_offset).unwrap_or(i64::MAX);
+        let older = partition.objects().iter().filter(|object| object.base_offset < in_log_from);
+        let older_bytes: u64 = older.map(|object| u64::from(object.len_bytes)).sum();
+        older_bytes + index.map_or(0, BatchIndex::held_bytes)
     }
 
     pub(super) fn describe_quorum(&mut self, ticket: Ticket) {

@@ -2,18 +2,22 @@
 //!
 //! A fetch is tried at once; if it finds less than `min_bytes` it is parked on its partitions and
 //! tried again when one of them moves, until its deadline. Nothing is ever read here: a slice is
-//! in the tail cache or it names the place on the device for somebody else to read.
+//! in the tail cache or it names the place, on the device or in an object, for somebody else to read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_base::{Now, PartitionKey};
+use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
 use holdfast_wal::{Extent, SegmentNumber};
 
 use super::Lane;
+use super::history::identity;
+use crate::batch_index::BatchIndex;
+use crate::machines::data_shard;
 use crate::request::{
-    Answer, FetchPartition, FetchRequest, FetchedPartition, Reason, RecordSlice, Refusal, Ticket,
+    Answer, FetchPartition, FetchRequest, FetchedPartition, ObjectPlace, Reason, RecordSlice,
+    Refusal, Ticket,
 };
 
 /// Parked fetches by partition and by deadline.
@@ -150,6 +154,24 @@ impl<D: Disk> Lane<D> {
             return Err(self.refuse(shard, &key, Reason::OffsetOutOfRange));
         }
         let limit = left_bytes.min(u64::from(asked.max_bytes));
+        if let Some((record, bytes)) = self.in_object(shard, &key, asked.fetch_offset, limit) {
+            // Without room only the first answer of a fetch may have a batch.
+            let fits = nothing_yet || bytes <= limit;
+            let records = if fits { vec![record] } else { Vec::new() };
+            let fetched = FetchedPartition {
+                high_watermark,
+                last_stable,
+                log_start,
+                records,
+                diverging: None,
+            };
+            return Ok((fetched, if fits { bytes } else { 0 }));
+        }
+        let first_in_log = self.batches.get(&key).and_then(BatchIndex::first_offset);
+        if first_in_log.unwrap_or(high_watermark) > asked.fetch_offset {
+            // Neither in the log nor in an object: better an error than a hole.
+            return Err(self.refuse(shard, &key, Reason::Storage));
+        }
         let mut bytes = 0;
         let mut extents: Vec<(Extent, i64)> = Vec::new();
         let index = self.batches.get(&key);
@@ -178,6 +200,36 @@ impl<D: Disk> Lane<D> {
         ))
     }
 
+    /// Where the batch that holds `offset` lies, if the log has let go of it, and how many bytes of at
+    /// most `limit` a read from there may bring (at least 1).
+    pub(super) fn in_object(
+        &self,
+        shard: ShardId,
+        key: &PartitionKey,
+        offset: i64,
+        limit: u64,
+    ) -> Option<(RecordSlice, u64)> {
+        let first_in_log = self.batches.get(key).and_then(BatchIndex::first_offset);
+        if first_in_log.is_some_and(|first| first <= offset) {
+            return None;
+        }
+        let state = data_shard(&self.driver, shard)?;
+        let row = state.partition(key)?.object_at(offset)?;
+        let object = state.object_at(row.number)?;
+        let bytes = limit.min(u64::from(row.len_bytes)).max(1);
+        let slice = RecordSlice::InObject {
+            object: ObjectPlace {
+                identity: identity(self.config.founding.cluster, shard, object),
+                object_bytes: object.object_bytes,
+                tail_bytes: object.tail_bytes,
+            },
+            partition: *key,
+            from_offset: offset,
+            max_bytes: u32::try_from(limit).unwrap_or(u32::MAX),
+        };
+        Some((slice, bytes))
+    }
+
     /// Bytes in memory, or their place on the device.
     pub(super) fn slice(&mut self, extent: Extent, base_offset: i64) -> Option<RecordSlice> {
         if let Some(bytes) = self.driver.cached_payload(extent) {
@@ -187,7 +239,7 @@ impl<D: Disk> Lane<D> {
         Some(RecordSlice::OnDisk { file, extent, base_offset })
     }
 
-    fn file_of(&mut self, segment: SegmentNumber) -> Option<Arc<str>> {
+    pub(super) fn file_of(&mut self, segment: SegmentNumber) -> Option<Arc<str>> {
         if let Some(file) = self.files.get(&segment) {
             return Some(Arc::clone(file));
         }

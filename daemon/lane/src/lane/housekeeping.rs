@@ -68,9 +68,12 @@ impl<D: Disk> Lane<D> {
             return;
         }
         let Some(state) = data_shard(&self.driver, shard) else { return };
-        let plan = offsets_of_topics(state, &|topic| self.deleted_topics.contains(&topic));
+        let knows_all = self.driver.serves_reads(ShardId::METADATA, now);
+        let plan = offsets_of_topics(state, &|topic| self.is_deleted(topic, knows_all));
         // Looked at again until none is left: a plan is bounded, and its entries may be lost.
-        leading.topics_went = !plan.is_empty();
+        if let Some(leading) = self.leading.get_mut(&shard) {
+            leading.topics_went = !plan.is_empty();
+        }
         for (slot, group, partitions) in plan {
             let command = GroupCommand::freeing(partitions.len());
             let proposed =

@@ -3,11 +3,15 @@
 //! | asked | answered with |
 //! | --- | --- |
 //! | latest | high watermark (equals last stable until transactions exist) |
-//! | earliest, earliest local | log start: everything kept is still on the WAL |
-//! | latest tiered | none: nothing is uploaded yet |
-//! | greatest timestamp, at time | the batch that holds the record; the caller walks it |
+//! | earliest | log start |
+//! | earliest local | the first batch on the WAL; the high watermark if none is |
+//! | latest tiered | the last offset in an object; -1 if none is |
+//! | greatest timestamp, at time | the batch that holds the record, on the WAL or in an object; the caller walks it |
+//!
+//! Caveat: by time, an object is chosen by the largest timestamp its batches claim. Where a compressed
+//! batch claims more than its records have, the answer may be "none" although a later object has one.
 
-use holdfast_base::Now;
+use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
 
 use super::Lane;
@@ -46,20 +50,60 @@ impl<D: Disk> Lane<D> {
             found: FoundOffset::Offset { offset, timestamp_ms: -1 },
         };
         let index = self.batches.get(&key);
+        let in_log_from = index.and_then(BatchIndex::first_offset);
+        let in_log_from = in_log_from.unwrap_or(partition.high_watermark());
+        let older = |offset: i64| offset < in_log_from;
         let row: Option<Row> = match asked.query {
             OffsetQuery::Latest => return Ok(plain(last_stable, current)),
-            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => {
-                return Ok(plain(log_start, at(log_start)));
+            OffsetQuery::Earliest => return Ok(plain(log_start, at(log_start))),
+            OffsetQuery::EarliestLocal => {
+                let first = in_log_from.max(log_start);
+                return Ok(plain(first, at(first)));
             }
-            OffsetQuery::LatestTiered => return Ok(plain(-1, -1)),
-            OffsetQuery::MaxTimestamp => index.and_then(BatchIndex::greatest_time).copied(),
-            OffsetQuery::AtTime(ms) => index.and_then(|index| index.at_time(ms)).copied(),
+            OffsetQuery::LatestTiered => {
+                let last = partition.uploaded_end() - 1;
+                return Ok(if last < log_start { plain(-1, -1) } else { plain(last, at(last)) });
+            }
+            OffsetQuery::MaxTimestamp => {
+                let newest = partition.max_timestamp();
+                if let Some(newest) = newest.filter(|newest| older(newest.base_offset)) {
+                    let offset = newest.base_offset.max(log_start);
+                    return self.found_in_object(shard, &key, offset, at(offset));
+                }
+                index.and_then(BatchIndex::greatest_time).copied()
+            }
+            OffsetQuery::AtTime(ms) => {
+                let objects = partition.objects().iter();
+                let object = objects
+                    .filter(|object| older(object.base_offset))
+                    .find(|object| object.max_timestamp_ms >= ms);
+                if let Some(object) = object {
+                    let offset = object.base_offset.max(log_start);
+                    return self.found_in_object(shard, &key, offset, at(offset));
+                }
+                index.and_then(|index| index.at_time(ms)).copied()
+            }
         };
         let Some(row) = row else { return Ok(plain(-1, -1)) };
         let leader_epoch = at(row.base_offset.max(log_start));
         let slice = self
             .slice(row.extent(), row.base_offset)
             .ok_or_else(|| self.refuse(shard, &key, Reason::Storage))?;
+        Ok(OffsetAnswer { leader_epoch, found: FoundOffset::InBatch(slice) })
+    }
+
+    /// The record lies in the object that holds `offset`, there or later.
+    fn found_in_object(
+        &self,
+        shard: ShardId,
+        key: &PartitionKey,
+        offset: i64,
+        leader_epoch: i32,
+    ) -> Result<OffsetAnswer, Refusal> {
+        // One batch is wanted, however large.
+        let (slice, _) = self
+            .in_object(shard, key, offset, 1)
+            .ok_or_else(|| self.refuse(shard, key, Reason::Storage))?;
         Ok(OffsetAnswer { leader_epoch, found: FoundOffset::InBatch(slice) })
     }
 }

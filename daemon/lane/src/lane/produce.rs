@@ -254,7 +254,9 @@ pub(super) fn reason_of(refused: &Refused) -> Reason {
         | Refused::OffsetOverflow
         // Groups have no partition; their refusals are worded where they are decided.
         | Refused::GroupTooLarge { .. }
-        | Refused::InvalidGroup { .. } => Reason::InvalidRecord,
+        | Refused::InvalidGroup { .. }
+        // Nor has an object.
+        | Refused::InvalidObject { .. } => Reason::InvalidRecord,
         Refused::StaleProducerEpoch { .. } => Reason::StaleProducerEpoch,
         Refused::OutOfOrderSequence { .. } => Reason::OutOfOrderSequence,
         Refused::AlreadyAppended { .. } => Reason::DuplicateSequence,

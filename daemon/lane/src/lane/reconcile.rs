@@ -2,7 +2,8 @@
 //! is created there, one whose topic was deleted is removed, one whose topic is configured
 //! otherwise gets that configuration.
 //!
-//! "Not in the image" is not "deleted": this node may lead a data shard and lag behind in shard 0.
+//! "Not in the image" is not "deleted": this node may lead a data shard and lag behind in shard 0. It is
+//! where this node leads shard 0 and may show its state: nobody can know of a newer topic.
 //!
 //! Driven from applied state only, by whoever leads the data shard, so that any crash between
 //! shard 0's entry and the data shard's is repaired by looking again. Configuration travels in
@@ -10,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_base::{Now, PartitionKey, ShardId};
+use holdfast_base::{Now, PartitionKey, ShardId, TopicId};
 use holdfast_io::Disk;
 use holdfast_log::{CreatePartition, PartitionConfig, Proposal, RemovePartition};
 use holdfast_wal::Admission;
@@ -62,6 +63,12 @@ impl<D: Disk> Lane<D> {
         self.reconcile = true;
     }
 
+    /// Whether a topic is gone for good. `knows_all`: this node leads shard 0 and may show its state.
+    pub(super) fn is_deleted(&self, topic: TopicId, knows_all: bool) -> bool {
+        self.deleted_topics.contains(&topic)
+            || (knows_all && self.image.topic_by_id(topic).is_none())
+    }
+
     fn reconcile_shard(
         &mut self,
         shard: ShardId,
@@ -72,6 +79,8 @@ impl<D: Disk> Lane<D> {
             self.reconcile = true;
             return;
         }
+        let knows_all = self.driver.serves_reads(ShardId::METADATA, now);
+        let (image, deleted) = (&self.image, &self.deleted_topics);
         let Some((_, time_ms)) = self.driver.deciding(shard, now) else { return };
         let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
@@ -116,7 +125,9 @@ impl<D: Disk> Lane<D> {
             }
         }
         let gone = state.partitions().filter(|(key, _)| {
-            !wanted.contains_key(key) && self.deleted_topics.contains(&key.topic)
+            !wanted.contains_key(key)
+                && (deleted.contains(&key.topic)
+                    || (knows_all && image.topic_by_id(key.topic).is_none()))
         });
         for (key, partition) in gone {
             if leading.reconciling.contains(key) {

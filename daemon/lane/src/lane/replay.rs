@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{PartitionKey, TopicId};
-use holdfast_consensus::Event;
+use holdfast_base::{PartitionKey, ShardId, TopicId};
+use holdfast_consensus::{Event, Start};
 use holdfast_metadata::CommandOutcome;
 use holdfast_wal::{Recovered, Verdict};
 
+use super::history::History;
 use super::settle::index_batches;
 use crate::batch_index::BatchIndex;
-use crate::machines::Outcome;
+use crate::machines::{Outcome, ShardMachine};
+use crate::store_work::StateCheckpoint;
 
 /// What recovery found, in the words an operator needs at night.
 pub(super) fn tell_recovery(recovered: &Recovered) {
@@ -43,9 +45,38 @@ pub(super) fn tell_recovery(recovered: &Recovered) {
     }
 }
 
+/// Where a replica starts: at its checkpoint if there is one that can be read, else at nothing.
+pub(super) fn start_of(
+    shard: ShardId,
+    checkpoint: Option<&StateCheckpoint>,
+    planted: holdfast_log::PlantedBugs,
+) -> Start<ShardMachine> {
+    let empty = || Start::empty(ShardMachine::new(shard, planted));
+    let Some(checkpoint) = checkpoint else { return empty() };
+    let machine = match ShardMachine::restore(shard, &checkpoint.state, planted) {
+        Ok(machine) => machine,
+        Err(error) => {
+            tracing::error!(shard = shard.0, error, "the checkpoint of this shard cannot be read");
+            return empty();
+        }
+    };
+    let (applied, term) = (checkpoint.applied, checkpoint.term);
+    // What objects hold is not indexed again; shard 0 has nothing to index.
+    let (read_from, read_from_term) = match machine.data() {
+        Some(state) if state.uploaded() < applied => (state.uploaded(), state.uploaded_term()),
+        _ => (applied, term),
+    };
+    Start { machine, applied, term, time_ms: checkpoint.time_ms, read_from, read_from_term }
+}
+
 /// What replay leaves for the lane.
 #[derive(Default)]
 pub(super) struct Replayed {
+    /// The time of the start.
+    pub(super) since_ns: u64,
+    /// There is a store to which batches go.
+    pub(super) waits: bool,
+    pub(super) history: History,
     pub(super) batches: BTreeMap<PartitionKey, BatchIndex>,
     pub(super) deleted_topics: BTreeSet<TopicId>,
 }
@@ -53,8 +84,24 @@ pub(super) struct Replayed {
 impl Replayed {
     pub(super) fn take(&mut self, event: Event<Outcome>) {
         match event {
-            Event::Applied { payload, outcome: Some(Outcome::Data(applied)), .. } => {
+            Event::Recalled {
+                shard,
+                index,
+                term,
+                payload,
+                outcome: Some(Outcome::Data(applied)),
+            }
+            | Event::Applied {
+                shard,
+                index,
+                term,
+                payload,
+                outcome: Some(Outcome::Data(applied)),
+            } => {
                 index_batches(&mut self.batches, &applied, payload);
+                if self.waits {
+                    self.history.wait(shard, (index, term), &applied, payload, self.since_ns);
+                }
             }
             Event::Applied { outcome: Some(Outcome::Metadata(applied)), .. } => {
                 self.deleted_topics.extend(deleted_topics(&applied));
@@ -62,7 +109,10 @@ impl Replayed {
             Event::Quarantined { shard, why } => {
                 tracing::error!(shard = shard.0, %why, "replica quarantined at start");
             }
-            Event::Applied { .. } | Event::Role { .. } | Event::LaneFailed(_) => {}
+            Event::Applied { .. }
+            | Event::Recalled { .. }
+            | Event::Role { .. }
+            | Event::LaneFailed(_) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use holdfast_io::Disk;
 
 use super::expiry_marks::ExpiryMarks;
 use super::groups::group_settings;
+use super::history::Objects;
 use super::housekeeping::sweep_ns;
 use super::{Lane, Leading};
 use crate::machines::{Outcome, data_shard};
@@ -26,6 +27,8 @@ impl<D: Disk> Lane<D> {
             Event::Applied { shard, index, term, payload, outcome } => {
                 self.settle(shard, index, term, outcome, payload);
             }
+            // A start only.
+            Event::Recalled { .. } => {}
             Event::Role { shard, role, term, leader } => {
                 self.take_role(shard, role, term, leader, now);
             }
@@ -94,6 +97,7 @@ impl<D: Disk> Lane<D> {
             offset_marks: ExpiryMarks::default(),
             next_offset_sweep_ns: now.boottime_ns.saturating_add(sweep_ns(&self.settings)),
             topics_went: true,
+            objects: Objects::default(),
         };
         self.leading.insert(shard, leading);
     }
@@ -108,6 +112,7 @@ impl<D: Disk> Lane<D> {
             outcome: Fate::Unknown,
             leader: self.hint(shard, 0),
         };
+        self.history.stop_leading(shard);
         if let Some(mut leading) = self.leading.remove(&shard) {
             if self.config.planted.log.offset_gap_reused {
                 self.kept_deciders.insert(shard, std::mem::take(&mut leading.decider));

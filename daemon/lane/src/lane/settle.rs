@@ -34,6 +34,13 @@ impl<D: Disk> Lane<D> {
     ) {
         if let Some(Outcome::Data(applied)) = &outcome {
             index_batches(&mut self.batches, applied, payload);
+            if self.config.store.is_some() {
+                let since_ns = self.now.boottime_ns;
+                self.history.wait(shard, (index, term), applied, payload, since_ns);
+            }
+            if applied.objects {
+                self.objects_moved(shard);
+            }
         }
         let pending = self.pending.remove(&(shard, index));
         let slots = match pending {
@@ -137,6 +144,7 @@ impl<D: Disk> Lane<D> {
             (Slot::DeleteOffsets { ticket, results }, _) => {
                 self.calls.answer(ticket, Answer::DeleteOffsets(Ok(results)));
             }
+            (Slot::Object { object }, outcome) => self.object_settled(shard, object, outcome),
             (Slot::Nobody, _) => {}
             (Slot::Configure { partition }, _) => self.configured(shard, &partition),
             (slot, _) => unreachable!("a data shard has no command for {slot:?}"),
@@ -182,6 +190,7 @@ impl<D: Disk> Lane<D> {
                     let answer = Answer::DeleteOffsets(Err(group_error(refusal)));
                     self.calls.answer(ticket, answer);
                 }
+                Slot::Object { object } => self.object_settled(shard, object, None),
                 Slot::Nobody => {}
                 Slot::Configure { partition } => self.configured(shard, &partition),
                 Slot::ProducerIds { ticket } => {

@@ -20,6 +20,8 @@ pub struct LaneStatus {
     pub parked_fetches: usize,
     /// Bytes in the tail cache.
     pub tail_cache_bytes: u64,
+    /// Bytes of committed batches that are in no object yet; 0 without a store.
+    pub store_waiting_bytes: u64,
     /// Batches in the read index.
     pub indexed_batches: usize,
     /// The device failed: nothing is acknowledged any more.
@@ -51,6 +53,7 @@ impl<D: Disk> Lane<D> {
             open_calls: self.calls.open_count(),
             parked_fetches: self.parked.len(),
             tail_cache_bytes: self.driver.tail_cache_bytes(),
+            store_waiting_bytes: self.history.waiting_bytes(),
             indexed_batches: self.batches.values().map(BatchIndex::len).sum(),
             failed: self.failed.clone(),
         }

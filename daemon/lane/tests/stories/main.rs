@@ -4,6 +4,8 @@
 
 mod admin;
 mod groups;
+mod history;
 mod node;
 mod one_voter;
+mod shelf;
 mod three_voters;

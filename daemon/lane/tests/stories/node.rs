@@ -1,12 +1,15 @@
 //! A node whose shards have one voter, on a simulated disk, and how its stories speak to it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use holdfast_base::{ClusterId, LaneId, NodeId, Now, PartitionKey};
+use holdfast_base::{ClusterId, LaneId, NodeId, Now, PartitionKey, ShardId};
 use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
 use holdfast_io::{SimDevice, SimDisk, SimFaults};
 use holdfast_lane::{
     Answer, CreateTopic, FetchPartition, FetchRequest, Founding, Lane, LaneConfig, NodeFacts,
-    Origin, PlantedBugs, ProducePartition, RecordSlice, Refusal, Request, Ticket,
+    Origin, PlantedBugs, ProducePartition, RecordSlice, Refusal, Request, StateCheckpoint,
+    StoreConfig, Ticket,
 };
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
@@ -19,10 +22,20 @@ pub(crate) struct Node {
     pub(crate) now: Now,
     pub(crate) next_ticket: u64,
     pub(crate) answers: Vec<(Ticket, Answer)>,
+    /// What the next start begins with.
+    pub(crate) checkpoints: BTreeMap<ShardId, StateCheckpoint>,
 }
 
 impl Node {
     pub(crate) fn found(capacity_bytes: u64) -> Node {
+        Node::found_as(capacity_bytes, None)
+    }
+
+    pub(crate) fn found_with_store(capacity_bytes: u64, store: StoreConfig) -> Node {
+        Node::found_as(capacity_bytes, Some(store))
+    }
+
+    fn found_as(capacity_bytes: u64, store: Option<StoreConfig>) -> Node {
         let cluster = ClusterId([7; 16]);
         let node = NodeId(1);
         let config = LaneConfig {
@@ -36,6 +49,7 @@ impl Node {
             }],
             tail_cache_bytes: 4 << 20,
             facts: NodeFacts { node, ..NodeFacts::default() },
+            store,
             seed: 1,
             planted: PlantedBugs::default(),
         };
@@ -44,15 +58,23 @@ impl Node {
         Lane::format(&mut disk, &config).unwrap();
         drop(disk);
         let now = Now { boottime_ns: 1, wall_ms: 1_700_000_000_000 };
-        let mut node =
-            Node { device, lane: None, config, now, next_ticket: 0, answers: Vec::new() };
+        let mut node = Node {
+            device,
+            lane: None,
+            config,
+            now,
+            next_ticket: 0,
+            answers: Vec::new(),
+            checkpoints: BTreeMap::new(),
+        };
         node.start();
         node
     }
 
     pub(crate) fn start(&mut self) {
         let disk = self.device.open().unwrap();
-        let mut lane = Lane::open(disk, self.config.clone(), self.now).unwrap();
+        let mut lane =
+            Lane::open(disk, self.config.clone(), self.checkpoints.clone(), self.now).unwrap();
         lane.turn(self.now);
         self.lane = Some(lane);
         self.run_ms(500);
@@ -167,6 +189,7 @@ impl Node {
                 let start = usize::try_from(extent.offset).unwrap();
                 Bytes::copy_from_slice(&media[start..start + extent.len_bytes as usize])
             }
+            RecordSlice::InObject { .. } => panic!("this story has no store"),
         }
     }
 }

@@ -47,13 +47,14 @@ impl Cluster {
                 listeners: Vec::new(),
                 tail_cache_bytes: 4 << 20,
                 facts: NodeFacts { node: *node, ..NodeFacts::default() },
+                store: None,
                 seed: u64::from(node.0),
                 planted: PlantedBugs::default(),
             };
             let seed = u64::from(node.0);
             let device = SimDevice::new(seed, 4 * capacity_bytes, SimFaults::default());
             Lane::format(&mut device.open().unwrap(), &config).unwrap();
-            let lane = Lane::open(device.open().unwrap(), config, now).unwrap();
+            let lane = Lane::open(device.open().unwrap(), config, BTreeMap::new(), now).unwrap();
             Member { device, lane, answers: Vec::new() }
         };
         let members = nodes.iter().map(start).collect();

@@ -26,6 +26,7 @@ use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
 use holdfast_lane::{Founding, Lane, LaneConfig, PlantedBugs, Published};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -101,6 +102,7 @@ pub(crate) fn lane_config(
         listeners,
         tail_cache_bytes: options.tail_cache_bytes,
         facts: facts(options, identity.node, Some(listen)),
+        store: None,
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })
@@ -203,7 +205,7 @@ fn make_or_recover(
             .map_err(|error| of_wal(&path, options.wal_backend, &error))?;
         directory.mark_log_made()?;
     }
-    Lane::open(disk, config, KernelClock.now()).map_err(|error| match error {
+    Lane::open(disk, config, BTreeMap::new(), KernelClock.now()).map_err(|error| match error {
         DriverError::Wal(error) => of_wal(&path, options.wal_backend, &error),
         other => of_recovery(&path, &other),
     })

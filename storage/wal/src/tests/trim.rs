@@ -57,6 +57,9 @@ fn one_replica_behind_keeps_every_segment_from_its_first_entry_on() {
     }
     let others = wal.oldest_shared();
     let first = wal.oldest_segment();
+    let needs = wal.oldest_needs().unwrap();
+    assert_eq!(needs[1], (ShardId(2), Index(1)), "shard 2 wrote one entry, in the first segment");
+    assert!(needs[0].1 > Index(1) && needs[0].1 < Index(60), "{needs:?}");
     wal.trim(ShardId(1), Index(60), Term(1));
     assert_eq!(wal.status().segments_released, 0, "shard 2 has not let go");
     assert!(others.still_has(first));
@@ -66,6 +69,7 @@ fn one_replica_behind_keeps_every_segment_from_its_first_entry_on() {
     assert!(others.still_has(status.open_segment));
     assert_eq!(status.segments, 1, "only the open one is left: {status:?}");
     assert_eq!(status.oldest_segment, status.open_segment);
+    assert_eq!(wal.oldest_needs(), None, "the open segment stays");
 }
 
 #[test]

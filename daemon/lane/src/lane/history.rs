@@ -1,0 +1,629 @@
+//! The way of committed records into objects, and of the log's segments back to the log.
+//!
+//! ```text
+//! applied ─▶ queue ─▶ cut ─▶ Intent ─▶ work: upload ─▶ Uploaded ─▶ Manifest ─▶ uploaded moves ─┐
+//! applied ─▶ every so often ─▶ work: checkpoint ─▶ Checkpointed ─▶ checkpointed moves ──────────┤
+//!                                                                                             ▼
+//!                                 trim(min(uploaded, checkpointed)), while the log is more than half full
+//! an object of dead records ─▶ Retire ─▶ (readers gone, checkpointed) ─▶ work: delete ─▶ Gone
+//! ```
+//!
+//! Everything is decided from applied state and looked at again: an intent that nobody here carries
+//! out is abandoned, a command that was not proposed is proposed at the next look. So a crash, or
+//! a reign that ends, at any place needs no code of its own.
+//!
+//! Invariants: `trimmed ≤ min(uploaded, checkpointed)` of each shard, `uploaded` being the entry before
+//! the first whose living batches are in no object. An object is deleted only when its retirement is
+//! part of a checkpoint: a start never finds a state that names it.
+//!
+//! Caveats: only shards with one voter are trimmed so far (followers have no snapshot to catch up by).
+//! A state is kept whole at each checkpoint, not by its changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_base::{Index, Now, Rng, ShardId, Term};
+use holdfast_io::Disk;
+use holdfast_log::{
+    Applied, CommandOutcome, Intent, Manifest, ObjectId, ObjectIdentity, ObjectRow, ObjectState,
+    ObjectStep, Refused, Shard, Step,
+};
+use holdfast_wal::{Admission, Extent};
+
+use super::Lane;
+use super::produce::Building;
+use crate::calls::Slot;
+use crate::config::StoreConfig;
+use crate::machines::data_shard;
+use crate::request::{Answer, Ticket};
+use crate::store_work::{StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob};
+use crate::upload_queue::{CutRule, UploadQueue, WaitingBatch, WaitingEntry};
+
+/// How often it is looked whether something is due by time. What moves in the log is seen at once.
+const LOOK_NS: u64 = 250_000_000;
+/// Objects of one shard under way at a time: the next is cut while one is in the store's hands.
+const UPLOADS_MAX: usize = 2;
+const _: () = assert!(UPLOADS_MAX <= holdfast_log::OPEN_INTENTS_MAX);
+/// A checkpoint that the log waits for is not made more often than this.
+const PRESSED_CHECKPOINT_NS: u64 = 1_000_000_000;
+/// An object whose batches could not be read is tried again after this.
+const UNREADABLE_PAUSE_NS: u64 = 10_000_000_000;
+
+/// What a lane keeps of it, whoever leads.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    queues: BTreeMap<ShardId, UploadQueue>,
+    kept: BTreeMap<ShardId, Kept>,
+    work: Vec<StoreWork>,
+    next_look_ns: u64,
+    due: bool,
+}
+
+/// The checkpoints of a shard.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Survives any crash.
+    checkpointed: Index,
+    /// Newest entry time in that one.
+    time_ms: i64,
+    /// Under way, with its entry time.
+    under_way: Option<(Index, i64)>,
+    last_ns: u64,
+}
+
+/// The objects of a shard that its leader has in hand.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    /// In the order of their ranges.
+    uploads: Vec<Upload>,
+    /// A step of their lives is decided and not applied.
+    stepping: BTreeSet<ObjectId>,
+    /// Handed out to be deleted.
+    deleting: BTreeSet<ObjectId>,
+    /// Deleted: their rows may go.
+    deleted: BTreeSet<ObjectId>,
+    /// No cut before.
+    pause_until_ns: u64,
+}
+
+#[derive(Debug)]
+struct Upload {
+    intent: Intent,
+    last_term: Term,
+    entries: Vec<WaitingEntry>,
+    phase: Phase,
+}
+
+/// Where an upload stands.
+#[derive(Debug)]
+enum Phase {
+    /// Its intent is to be proposed.
+    Announce,
+    /// It is proposed, or applied and not handed out.
+    Announced,
+    /// Somebody writes it.
+    Writing,
+    /// Its manifest is to be proposed.
+    Written(Manifest),
+    /// It is proposed.
+    Committing(Manifest),
+}
+
+impl History {
+    /// The state a shard started from: 0 for none. The next one is kept after a whole interval.
+    pub(super) fn begin(
+        &mut self,
+        shard: ShardId,
+        (checkpointed, time_ms): (Index, i64),
+        now: Now,
+    ) {
+        let last_ns = now.boottime_ns;
+        self.kept.insert(shard, Kept { checkpointed, time_ms, under_way: None, last_ns });
+    }
+
+    /// An entry left batches that no object holds yet.
+    pub(super) fn wait(
+        &mut self,
+        shard: ShardId,
+        (index, term): (Index, Term),
+        applied: &Applied,
+        payload: Extent,
+        since_ns: u64,
+    ) {
+        if applied.appended.is_empty() {
+            return;
+        }
+        let batch = |batch: &holdfast_log::AppendedBatch| WaitingBatch {
+            partition: batch.partition,
+            base_offset: batch.base_offset,
+            last_offset: batch.last_offset,
+            leader_epoch: batch.leader_epoch,
+            max_timestamp_ms: batch.max_timestamp_ms,
+            extent: payload.part(batch.payload_start, batch.payload_len_bytes),
+        };
+        let batches = applied.appended.iter().map(batch).collect();
+        let entry = WaitingEntry { index, term, since_ns, batches };
+        self.queues.entry(shard).or_default().push(entry);
+    }
+
+    /// Everything up to `uploaded` is in objects.
+    pub(super) fn uploaded(&mut self, shard: ShardId, uploaded: Index) {
+        if let Some(queue) = self.queues.get_mut(&shard) {
+            queue.uploaded(uploaded);
+        }
+    }
+
+    /// Bytes of committed batches that are in no object.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.queues.values().map(UploadQueue::waiting_bytes).sum()
+    }
+
+    /// When a look is due; in the past when something moved.
+    pub(super) fn next_look_ns(&self) -> u64 {
+        if self.due { 0 } else { self.next_look_ns }
+    }
+
+    pub(super) fn stop_leading(&mut self, shard: ShardId) {
+        if let Some(queue) = self.queues.get_mut(&shard) {
+            queue.forget_announced();
+        }
+    }
+}
+
+impl<D: Disk> Lane<D> {
+    /// Work for the object store since last asked.
+    pub fn take_store_work(&mut self, work: &mut Vec<StoreWork>) {
+        work.append(&mut self.history.work);
+    }
+
+    /// Something of a shard's objects was applied.
+    pub(super) fn objects_moved(&mut self, shard: ShardId) {
+        let uploaded = data_shard(&self.driver, shard).map(Shard::uploaded);
+        if let Some(uploaded) = uploaded {
+            self.history.uploaded(shard, uploaded);
+        }
+        self.history.due = true;
+    }
+
+    /// A look, if one is due.
+    pub(super) fn tend_history(&mut self, now: Now) {
+        let is_due = std::mem::take(&mut self.history.due);
+        let Some(store) = self.config.store else {
+            self.history.next_look_ns = u64::MAX;
+            return;
+        };
+        if !is_due && now.boottime_ns < self.history.next_look_ns {
+            return;
+        }
+        self.history.next_look_ns = now.boottime_ns + LOOK_NS;
+        let wanted = self.log_is_wanted();
+        let shards: Vec<ShardId> = self.leading.keys().copied().collect();
+        for shard in shards {
+            self.tend_objects(shard, store, wanted, now);
+        }
+        self.tend_checkpoints(store, wanted, now);
+        self.trim_log();
+    }
+
+    /// Segments are to be given back: less than half of the log is free.
+    fn log_is_wanted(&self) -> bool {
+        self.driver.wal().status().live_bytes > self.config.wal.capacity_bytes / 2
+    }
+
+    /// What of a shard may go: everything before the first living batch in no object.
+    fn uploaded_of(&self, shard: ShardId) -> Index {
+        let applied = self.driver.reflects(shard).map_or(Index(0), |state| state.applied);
+        let first = self.history.queues.get(&shard).and_then(UploadQueue::first);
+        first.map_or(applied, |entry| Index(entry.index.0 - 1).min(applied))
+    }
+
+    fn tend_objects(&mut self, shard: ShardId, store: StoreConfig, wanted: bool, now: Now) {
+        if self.driver.may_propose(shard, 0, Admission::Reserve).is_err() {
+            return;
+        }
+        let Some((term, time_ms)) = self.driver.deciding(shard, now) else { return };
+        let state = data_shard(&self.driver, shard);
+        let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
+        let queue = self.history.queues.entry(shard).or_default();
+        let alive = |batch: &WaitingBatch| {
+            let partition = state.partition(&batch.partition);
+            partition.is_some_and(|found| batch.last_offset >= found.log_start())
+        };
+        queue.drop_dead(alive);
+        let objects = &mut leading.objects;
+        objects.uploads.retain(|upload| upload.is_open(state));
+        let oldest = self.driver.wal().oldest_segment();
+        while objects.uploads.len() < UPLOADS_MAX && now.boottime_ns >= objects.pause_until_ns {
+            let pins = queue
+                .first_waiting()
+                .and_then(|entry| entry.batches.first())
+                .is_some_and(|batch| batch.extent.segment.0 <= oldest.0 + 1);
+            let rule = CutRule {
+                object_bytes: store.object_bytes,
+                older_than_ns: now.boottime_ns.saturating_sub(store.object_age_ns),
+                pressed: wanted && pins,
+            };
+            let Some(entries) = queue.cut(rule, alive) else { break };
+            objects.uploads.push(Upload::of(entries, term, &mut self.rng));
+        }
+        let kept_time_ms = self.history.kept.get(&shard).map_or(i64::MIN, |kept| kept.time_ms);
+        let mut plan = Plan::default();
+        objects.plan(state, &mut plan, |row| {
+            row.changed_ms <= kept_time_ms
+                && time_ms.saturating_sub(row.changed_ms) >= store.delete_after_ms
+        });
+        let cluster = self.config.founding.cluster;
+        for row in plan.deletions {
+            let object = identity(cluster, shard, &row);
+            self.history.work.push(StoreWork::Delete { shard, object });
+        }
+        self.propose_objects(shard, plan.commands, time_ms);
+        self.hand_out_uploads(shard);
+    }
+
+    /// Puts what is decided of objects into the shard's next entry.
+    fn propose_objects(&mut self, shard: ShardId, commands: Vec<ObjectCommand>, time_ms: i64) {
+        let state = data_shard(&self.driver, shard);
+        let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
+        for command in commands {
+            let building = leading.building.get_or_insert_with(|| Building::new(time_ms));
+            let (object, entry) = (command.object(), &mut building.entry);
+            let proposed = match &command {
+                ObjectCommand::Intent(intent) => {
+                    leading.decider.propose_intent(state, entry, intent)
+                }
+                ObjectCommand::Manifest(manifest) => {
+                    leading.decider.propose_manifest(state, entry, manifest)
+                }
+                ObjectCommand::Step(step) => {
+                    leading.decider.propose_object_step(state, entry, step)
+                }
+            };
+            match proposed {
+                Ok(holdfast_log::Proposal::Command { ordinal }) => {
+                    building.slots.push((ordinal, Slot::Object { object }));
+                    leading.objects.proposed(command);
+                }
+                Ok(holdfast_log::Proposal::Nothing) => {}
+                Err(Refused::EntryFull) => break,
+                Err(refused) => {
+                    self.give_up_uploads(shard, refused.name());
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Objects whose intent is applied are written from now on.
+    fn hand_out_uploads(&mut self, shard: ShardId) {
+        let state = data_shard(&self.driver, shard);
+        let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
+        let mut ready = Vec::new();
+        for upload in &mut leading.objects.uploads {
+            let row = state.object(upload.intent.object);
+            if let (Phase::Announced, Some(row)) = (&upload.phase, row) {
+                upload.phase = Phase::Writing;
+                ready.push((upload.intent, upload.last_term, row.changed_ms));
+            }
+        }
+        for (intent, last_term, created_ms) in ready {
+            let job = self.upload_job(shard, &intent, last_term, created_ms);
+            match job {
+                Some(job) => self.history.work.push(StoreWork::Upload(job)),
+                None => self.give_up_uploads(shard, "its segment is not in the log"),
+            }
+        }
+    }
+
+    fn upload_job(
+        &mut self,
+        shard: ShardId,
+        intent: &Intent,
+        last_term: Term,
+        created_ms: i64,
+    ) -> Option<UploadJob> {
+        let uploads = &mut self.leading.get_mut(&shard)?.objects.uploads;
+        let upload = uploads.iter_mut().find(|upload| upload.intent.object == intent.object)?;
+        let waiting = std::mem::take(&mut upload.entries);
+        let mut entries = Vec::with_capacity(waiting.len());
+        for entry in waiting {
+            let mut batches = Vec::with_capacity(entry.batches.len());
+            for batch in entry.batches {
+                batches.push(UploadBatch {
+                    partition: batch.partition,
+                    base_offset: batch.base_offset,
+                    last_offset: batch.last_offset,
+                    leader_epoch: batch.leader_epoch,
+                    max_timestamp_ms: batch.max_timestamp_ms,
+                    file: self.file_of(batch.extent.segment)?,
+                    extent: batch.extent,
+                });
+            }
+            entries.push(UploadEntry { index: entry.index, batches });
+        }
+        Some(UploadJob {
+            identity: intent.identity(self.config.founding.cluster, shard),
+            first_index: intent.first_index,
+            last_index: intent.last_index,
+            last_term,
+            created_ms,
+            entries,
+        })
+    }
+
+    /// What became of work handed out. Answered at once: what follows goes through the log.
+    pub(super) fn stored(&mut self, ticket: Ticket, stored: Stored, now: Now) {
+        self.calls.answer(ticket, Answer::Stored);
+        self.history.due = true;
+        match stored {
+            Stored::Uploaded { shard, manifest } => {
+                let leading = self.leading.get_mut(&shard);
+                let uploads = leading.map(|leading| &mut leading.objects.uploads);
+                let written = uploads.into_iter().flatten().find(|upload| {
+                    upload.intent.object == manifest.object
+                        && matches!(upload.phase, Phase::Writing)
+                });
+                if let Some(upload) = written {
+                    upload.phase = Phase::Written(manifest);
+                }
+            }
+            Stored::NotUploaded { shard, object, why } => {
+                tracing::error!(
+                    shard = shard.0,
+                    %object,
+                    why,
+                    "records cannot be read for their object; they stay in the log"
+                );
+                self.give_up_uploads(shard, &why);
+                if let Some(leading) = self.leading.get_mut(&shard) {
+                    leading.objects.pause_until_ns = now.boottime_ns + UNREADABLE_PAUSE_NS;
+                }
+            }
+            Stored::Deleted { shard, object } => {
+                if let Some(leading) = self.leading.get_mut(&shard)
+                    && leading.objects.deleting.remove(&object)
+                {
+                    leading.objects.deleted.insert(object);
+                }
+            }
+            Stored::Checkpointed { shard, applied } => {
+                if let Some(kept) = self.history.kept.get_mut(&shard)
+                    && let Some((_, time_ms)) = kept.under_way.take_if(|(of, _)| *of == applied)
+                {
+                    assert!(kept.checkpointed <= applied, "checkpoints only grow");
+                    (kept.checkpointed, kept.time_ms) = (applied, time_ms);
+                }
+            }
+        }
+    }
+
+    /// Its intents are abandoned at the next look, and what they were for is cut anew.
+    fn give_up_uploads(&mut self, shard: ShardId, why: &str) {
+        tracing::debug!(shard = shard.0, why, "objects under way are given up");
+        if let Some(leading) = self.leading.get_mut(&shard) {
+            leading.objects.uploads.clear();
+        }
+        self.history.stop_leading(shard);
+        self.history.due = true;
+    }
+
+    /// What became of a command about an object; `None` if it was not proposed after all.
+    pub(super) fn object_settled(
+        &mut self,
+        shard: ShardId,
+        object: ObjectId,
+        outcome: Option<CommandOutcome>,
+    ) {
+        self.history.due = true;
+        let Some(leading) = self.leading.get_mut(&shard) else { return };
+        leading.objects.stepping.remove(&object);
+        let uploads = &mut leading.objects.uploads;
+        let upload = uploads.iter_mut().find(|upload| upload.intent.object == object);
+        match (upload, outcome) {
+            (Some(upload), None) => upload.not_proposed(),
+            (Some(_), Some(CommandOutcome::Refused(refused))) => {
+                self.give_up_uploads(shard, refused.name());
+            }
+            _ => {}
+        }
+    }
+
+    fn tend_checkpoints(&mut self, store: StoreConfig, wanted: bool, now: Now) {
+        let needs: BTreeMap<ShardId, Index> = if wanted {
+            self.driver.wal().oldest_needs().into_iter().flatten().collect()
+        } else {
+            BTreeMap::new()
+        };
+        let shards: Vec<ShardId> = self.driver.status().map(|row| row.shard).collect();
+        for shard in shards {
+            let Some(reflects) = self.driver.reflects(shard) else { continue };
+            let kept = self.history.kept.entry(shard).or_default();
+            let pins = needs.get(&shard).is_some_and(|last| kept.checkpointed < *last);
+            let after_ns = if pins { PRESSED_CHECKPOINT_NS } else { store.checkpoint_every_ns };
+            let is_due = kept.under_way.is_none()
+                && reflects.applied > kept.checkpointed
+                && now.boottime_ns >= kept.last_ns.saturating_add(after_ns);
+            let Some(machine) = self.driver.machine(shard).filter(|_| is_due) else { continue };
+            kept.under_way = Some((reflects.applied, reflects.time_ms));
+            kept.last_ns = now.boottime_ns;
+            self.history.work.push(StoreWork::Checkpoint(StateCheckpoint {
+                cluster: self.config.founding.cluster,
+                shard,
+                replica: reflects.replica,
+                applied: reflects.applied,
+                term: reflects.term,
+                time_ms: reflects.time_ms,
+                state: machine.snapshot(),
+            }));
+        }
+    }
+
+    /// Gives segments back, the oldest first, while more than half of the log is in use.
+    fn trim_log(&mut self) {
+        let mut went = false;
+        while self.log_is_wanted() {
+            let Some(needs) = self.driver.wal().oldest_needs() else { break };
+            let may_go = needs.iter().all(|(shard, last)| {
+                let kept = self.history.kept.get(shard).map_or(Index(0), |kept| kept.checkpointed);
+                self.driver.is_sole_voter(*shard) && *last <= kept.min(self.uploaded_of(*shard))
+            });
+            if !may_go {
+                break;
+            }
+            let before = self.driver.wal().oldest_segment();
+            for (shard, last) in needs {
+                self.driver.trim(shard, last);
+            }
+            if self.driver.wal().oldest_segment() == before {
+                // Its seal is still under way.
+                break;
+            }
+            went = true;
+        }
+        if went {
+            let oldest = self.driver.wal().oldest_segment();
+            for index in self.batches.values_mut() {
+                index.drop_before_segment(oldest);
+            }
+            self.files.retain(|segment, _| *segment >= oldest);
+        }
+    }
+}
+
+/// What a look at a shard's objects comes to.
+#[derive(Debug, Default)]
+struct Plan {
+    commands: Vec<ObjectCommand>,
+    deletions: Vec<ObjectRow>,
+}
+
+#[derive(Debug)]
+enum ObjectCommand {
+    Intent(Intent),
+    Manifest(Manifest),
+    Step(ObjectStep),
+}
+
+impl ObjectCommand {
+    fn object(&self) -> ObjectId {
+        match self {
+            ObjectCommand::Intent(intent) => intent.object,
+            ObjectCommand::Manifest(manifest) => manifest.object,
+            ObjectCommand::Step(step) => step.object,
+        }
+    }
+}
+
+impl Objects {
+    /// What is due, from the applied rows and what is in hand. `may_delete`: nobody can be reading
+    /// this retired object, and no state that a start could begin with names it.
+    fn plan(&mut self, state: &Shard, plan: &mut Plan, may_delete: impl Fn(&ObjectRow) -> bool) {
+        let in_hand: BTreeSet<ObjectId> =
+            self.uploads.iter().map(|upload| upload.intent.object).collect();
+        for row in state.unsettled_objects() {
+            let object = row.object;
+            if self.stepping.contains(&object) {
+                continue;
+            }
+            let step = match row.state {
+                ObjectState::Intended if !in_hand.contains(&object) => Some(Step::Abandon),
+                ObjectState::Live if row.live_rows == 0 => Some(Step::Retire),
+                ObjectState::Retired | ObjectState::Abandoned if self.deleted.contains(&object) => {
+                    Some(Step::Gone)
+                }
+                ObjectState::Retired if may_delete(row) && self.deleting.insert(object) => {
+                    plan.deletions.push(row.clone());
+                    None
+                }
+                ObjectState::Abandoned if self.deleting.insert(object) => {
+                    plan.deletions.push(row.clone());
+                    None
+                }
+                _ => None,
+            };
+            if let Some(step) = step {
+                plan.commands.push(ObjectCommand::Step(ObjectStep { object, step }));
+            }
+        }
+        self.deleted.retain(|object| state.object(*object).is_some());
+        for (at, upload) in self.uploads.iter().enumerate() {
+            match &upload.phase {
+                Phase::Announce => plan.commands.push(ObjectCommand::Intent(upload.intent)),
+                // In the order of their ranges: one before it was to be covered is refused.
+                Phase::Written(manifest) if at == 0 => {
+                    plan.commands.push(ObjectCommand::Manifest(manifest.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn proposed(&mut self, command: ObjectCommand) {
+        let object = command.object();
+        match command {
+            ObjectCommand::Step(_) => {
+                self.stepping.insert(object);
+            }
+            ObjectCommand::Intent(_) | ObjectCommand::Manifest(_) => {
+                let upload = self.uploads.iter_mut().find(|upload| upload.intent.object == object);
+                if let Some(upload) = upload {
+                    upload.proposed();
+                }
+            }
+        }
+    }
+}
+
+impl Upload {
+    fn of(entries: Vec<WaitingEntry>, term: Term, rng: &mut impl Rng) -> Upload {
+        let (first, last) = (entries.first(), entries.last());
+        let (first, last) = first.zip(last).expect("a cut has an entry");
+        let mut object = [0; 16];
+        // A simulated node draws the same numbers after each start, in another term.
+        object[..8].copy_from_slice(&(rng.next_u64() ^ term.0.rotate_left(32)).to_le_bytes());
+        object[8..].copy_from_slice(&(rng.next_u64() ^ first.index.0).to_le_bytes());
+        let intent = Intent {
+            object: ObjectId(object),
+            term,
+            sequence: first.index.0,
+            first_index: first.index,
+            last_index: last.index,
+        };
+        Upload { intent, last_term: last.term, entries, phase: Phase::Announce }
+    }
+
+    /// Until its manifest is applied.
+    fn is_open(&self, state: &Shard) -> bool {
+        let row = state.object(self.intent.object);
+        match self.phase {
+            Phase::Announce | Phase::Announced => true,
+            Phase::Writing | Phase::Written(_) | Phase::Committing(_) => {
+                row.is_some_and(|row| row.state == ObjectState::Intended)
+            }
+        }
+    }
+
+    fn proposed(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Announced) {
+            Phase::Announce => Phase::Announced,
+            Phase::Written(manifest) => Phase::Committing(manifest),
+            other => other,
+        };
+    }
+
+    fn not_proposed(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Announce) {
+            Phase::Announced => Phase::Announce,
+            Phase::Committing(manifest) => Phase::Written(manifest),
+            other => other,
+        };
+    }
+}
+
+pub(super) fn identity(
+    cluster: holdfast_base::ClusterId,
+    shard: ShardId,
+    row: &ObjectRow,
+) -> ObjectIdentity {
+    let (term, sequence, object) = (row.term, row.sequence, row.object);
+    ObjectIdentity { cluster, shard, term, sequence, object }
+}

@@ -1,0 +1,125 @@
+//! An object store of the simplest kind: it does what a lane asks of one, in memory, and can be away.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use holdfast_base::{Index, PartitionKey, ShardId};
+use holdfast_lane::{Answer, Request, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadJob};
+use holdfast_log::{Manifest, ManifestRow, ObjectId};
+
+use crate::node::Node;
+
+/// Bytes around the batches of an object: head, and footer with trailer.
+const HEAD_BYTES: u64 = 128;
+const TAIL_BYTES: u32 = 400;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    pub(crate) objects: BTreeMap<ObjectId, BTreeMap<PartitionKey, Vec<(UploadBatch, Bytes)>>>,
+    pub(crate) checkpoints: BTreeMap<ShardId, StateCheckpoint>,
+    /// Work that waits while the store is away.
+    waiting: Vec<StoreWork>,
+    pub(crate) away: bool,
+    pub(crate) uploads: usize,
+    pub(crate) deletions: usize,
+}
+
+impl Shelf {
+    /// Does everything the node asks for, until it asks for nothing more.
+    pub(crate) fn serve(&mut self, node: &mut Node) {
+        loop {
+            node.lane().take_store_work(&mut self.waiting);
+            if self.away || self.waiting.is_empty() {
+                return;
+            }
+            for work in std::mem::take(&mut self.waiting) {
+                let stored = self.carry_out(node, work);
+                let answer = node.ask(Request::Stored(stored));
+                assert!(matches!(answer, Answer::Stored), "{answer:?}");
+            }
+        }
+    }
+
+    /// Lets time pass, and serves.
+    pub(crate) fn run_ms(&mut self, node: &mut Node, ms: u64) {
+        for _ in 0..ms.div_ceil(100) {
+            node.run_ms(100);
+            self.serve(node);
+        }
+    }
+
+    /// The node is gone: what it asked for is nobody's any more.
+    pub(crate) fn forget_work(&mut self) {
+        self.waiting.clear();
+    }
+
+    fn carry_out(&mut self, node: &Node, work: StoreWork) -> Stored {
+        match work {
+            StoreWork::Upload(job) => {
+                self.uploads += 1;
+                let shard = job.identity.shard;
+                Stored::Uploaded { shard, manifest: self.put(node, job) }
+            }
+            StoreWork::Delete { shard, object } => {
+                self.deletions += 1;
+                self.objects.remove(&object.object);
+                Stored::Deleted { shard, object: object.object }
+            }
+            StoreWork::Checkpoint(checkpoint) => {
+                let (shard, applied) = (checkpoint.shard, checkpoint.applied);
+                self.checkpoints.insert(shard, checkpoint);
+                Stored::Checkpointed { shard, applied }
+            }
+        }
+    }
+
+    fn put(&mut self, node: &Node, job: UploadJob) -> Manifest {
+        let mut rows: BTreeMap<PartitionKey, Vec<(UploadBatch, Bytes)>> = BTreeMap::new();
+        let mut last = Index(0);
+        for entry in job.entries {
+            assert!(entry.index > last && !entry.batches.is_empty(), "entries ascend");
+            last = entry.index;
+            for batch in entry.batches {
+                let media = node.device.media(&batch.file).unwrap();
+                let start = usize::try_from(batch.extent.offset).unwrap();
+                let bytes = &media[start..start + batch.extent.len_bytes as usize];
+                let bytes = Bytes::copy_from_slice(bytes);
+                rows.entry(batch.partition).or_default().push((batch, bytes));
+            }
+        }
+        assert_eq!(last, job.last_index);
+        let row = |(partition, batches): (&PartitionKey, &Vec<(UploadBatch, Bytes)>)| ManifestRow {
+            partition: *partition,
+            len_bytes: batches.iter().map(|(batch, _)| batch.extent.len_bytes).sum(),
+            base_offset: batches[0].0.base_offset,
+            last_offset: batches[batches.len() - 1].0.last_offset,
+            max_timestamp_ms: batches
+                .iter()
+                .map(|(batch, _)| batch.max_timestamp_ms)
+                .max()
+                .unwrap(),
+        };
+        let manifest_rows: Vec<ManifestRow> = rows.iter().map(row).collect();
+        let bytes: u64 = manifest_rows.iter().map(|row| u64::from(row.len_bytes)).sum();
+        let object = job.identity.object;
+        self.objects.insert(object, rows);
+        Manifest {
+            object,
+            object_bytes: HEAD_BYTES + bytes + u64::from(TAIL_BYTES),
+            tail_bytes: TAIL_BYTES,
+            sha256: [7; 32],
+            created_ms: job.created_ms,
+            last_term: job.last_term,
+            rows: manifest_rows,
+        }
+    }
+
+    /// The batches of an object from `offset` on.
+    pub(crate) fn read(&self, object: ObjectId, partition: PartitionKey, offset: i64) -> Bytes {
+        let batches =
+            &self.objects.get(&object).expect("an object that is read is there")[&partition];
+        let from = batches.iter().skip_while(|(batch, _)| batch.last_offset < offset);
+        from.flat_map(|(_, bytes)| bytes.iter().copied()).collect()
+    }
+}
