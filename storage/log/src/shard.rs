@@ -21,6 +21,7 @@
 //! decoded before the first is applied, so damage in an entry changes nothing.
 
 mod groups;
+mod object_rows;
 mod objects;
 mod recall;
 
@@ -37,8 +38,8 @@ use crate::partition::Partition;
 use crate::planted::PlantedBugs;
 use crate::refusal::{BrokenInvariant, Refused};
 
-pub(crate) use objects::Objects;
-pub use objects::{ObjectRow, ObjectState, PartitionObject};
+pub(crate) use object_rows::Objects;
+pub use object_rows::{ObjectRow, ObjectState, PartitionObject};
 
 /// What the consensus driver knows of a committed entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

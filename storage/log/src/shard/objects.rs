@@ -29,132 +29,14 @@
 //! Caveat: rows of a manifest name no generation. A partition that went and came again under its key
 //! must not do so within the range of an object under way; topic ids are never used twice.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use holdfast_base::{Index, PartitionKey, Term};
 
+use super::object_rows::{ObjectRow, ObjectState, Objects, PartitionObject};
 use super::{Applied, CommandOutcome, EntryFacts, Shard};
 use crate::object::{Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectStep, Step};
 use crate::refusal::{BrokenInvariant, Refused};
 
-/// Where an object is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ObjectState {
-    /// Announced: it may be in the store.
-    Intended,
-    /// In the store, with records in it.
-    Live,
-    /// Nobody begins to read it any more.
-    Retired,
-    /// It will not be carried out; it may be in the store.
-    Abandoned,
-}
-
-/// An object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ObjectRow {
-    /// Counted in this shard, from 1 in the order of intents: the name that rows of partitions use.
-    pub number: u64,
-    /// Its name in the store.
-    pub object: ObjectId,
-    /// Of the leader that announced it.
-    pub term: Term,
-    /// Given by that leader.
-    pub sequence: u64,
-    /// First entry.
-    pub first_index: Index,
-    /// Last entry.
-    pub last_index: Index,
-    /// Where it is in its life.
-    pub state: ObjectState,
-    /// Entry time of its last step.
-    pub changed_ms: i64,
-    /// Its length; 0 until it is live.
-    pub object_bytes: u64,
-    /// Its footer and trailer; 0 until it is live.
-    pub tail_bytes: u32,
-    /// Of the whole object; zeros until it is live.
-    pub sha256: [u8; 32],
-    /// As in its head; 0 until it is live.
-    pub created_ms: i64,
-    /// Term of its last entry; 0 until it is live.
-    pub last_term: Term,
-    /// Partitions that have a row of it.
-    pub live_rows: u32,
-}
-
-/// One object's part in a partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PartitionObject {
-    /// [`ObjectRow::number`].
-    pub number: u64,
-    /// First offset.
-    pub base_offset: i64,
-    /// Last offset.
-    pub last_offset: i64,
-    /// Kafka's largest timestamp, ms.
-    pub max_timestamp_ms: i64,
-    /// Bytes of its blocks.
-    pub len_bytes: u32,
-}
-
-const _: () = assert!(size_of::<PartitionObject>() <= 48, "design: at most 48 bytes a row");
-
-/// The objects of a shard.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Objects {
-    /// By number.
-    rows: BTreeMap<u64, ObjectRow>,
-    /// The numbers of `rows` by id.
-    ids: BTreeMap<ObjectId, u64>,
-    /// The numbers of `rows` that are not live, or hold nothing: those with a step before them. A
-    /// year of history has very many others.
-    unsettled: BTreeSet<u64>,
-    /// The last number given; never given again.
-    pub(crate) last_number: u64,
-    /// Every batch up to here is in a committed object, or was not one to keep.
-    pub(crate) uploaded: Index,
-    /// Term of that entry.
-    pub(crate) uploaded_term: Term,
-    /// Ordinals of refused batches in entries behind `uploaded`.
-    pub(crate) refused: BTreeMap<Index, Vec<u32>>,
-}
-
 impl Objects {
-    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &ObjectRow> {
-        self.rows.values()
-    }
-
-    fn unsettled(&self) -> impl Iterator<Item = &ObjectRow> {
-        self.unsettled.iter().filter_map(|number| self.rows.get(number))
-    }
-
-    fn open(&self) -> impl Iterator<Item = &ObjectRow> {
-        self.unsettled().filter(|row| row.state == ObjectState::Intended)
-    }
-
-    fn by_id(&self, object: ObjectId) -> Option<&ObjectRow> {
-        self.rows.get(self.ids.get(&object)?)
-    }
-
-    /// Puts a row in the place of the one of its number.
-    pub(crate) fn put(&mut self, row: ObjectRow) {
-        self.ids.insert(row.object, row.number);
-        if row.state == ObjectState::Live && row.live_rows > 0 {
-            self.unsettled.remove(&row.number);
-        } else {
-            self.unsettled.insert(row.number);
-        }
-        self.rows.insert(row.number, row);
-    }
-
-    fn remove(&mut self, number: u64) {
-        self.unsettled.remove(&number);
-        if let Some(row) = self.rows.remove(&number) {
-            self.ids.remove(&row.object);
-        }
-    }
-
     fn check_intent(&self, intent: &Intent, before: Index, term: Term) -> Result<(), Refused> {
         let behind = self.open().map(|row| row.last_index).max().max(Some(self.uploaded));
         let what = if intent.term != term {

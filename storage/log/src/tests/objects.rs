@@ -311,7 +311,7 @@ fn a_manifest_that_no_replica_could_read_is_never_proposed() {
     for (lie, what) in [
         (Manifest { rows: Vec::new(), ..good.clone() }, "its rows are none, or too many"),
         (Manifest { rows: twice, ..good.clone() }, "its partitions do not ascend"),
-        (Manifest { tail_bytes: 0, ..good.clone() }, "its lengths or its term are impossible"),
+        (Manifest { tail_bytes: 0, ..good }, "its lengths or its term are impossible"),
     ] {
         let mut entry = crate::EntryBuilder::new();
         let decided = leader.decider.propose_manifest(&leader.shard, &mut entry, &lie);

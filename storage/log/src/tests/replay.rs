@@ -215,10 +215,11 @@ proptest! {
 
 #[test]
 fn a_snapshot_whose_objects_cannot_be_is_not_restored() {
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut Shard));
     let shard = story().shard;
     assert!(Shard::restore(&shard.snapshot()).is_ok());
     let open = shard.objects().find(|row| row.state == ObjectState::Intended).unwrap().clone();
-    let lies: [(&str, &dyn Fn(&mut Shard)); 7] = [
+    let lies: [Lie<'_>; 7] = [
         ("uploaded beyond applied", &|shard| shard.objects.uploaded = shard.applied.next()),
         ("uploaded within an open intent", &|shard| shard.objects.uploaded = open.first_index),
         ("an object above the last number", &|shard| shard.objects.last_number = open.number - 1),

@@ -65,7 +65,7 @@ fn a_consumer_reads_from_objects_what_the_log_had() {
             let Some(row) = manifest.rows.iter().find(|row| row.partition == partition) else {
                 continue;
             };
-            let (len, key) = (manifest.object_bytes, StoreKey::of(&named));
+            let (len, key) = (manifest.object_bytes, StoreKey::of(named));
             let tail = now(store.get(&key, len - u64::from(manifest.tail_bytes)..len)).unwrap();
             let Tail::Footer(footer) = Footer::from_tail(named, len, &tail).unwrap() else {
                 panic!("the manifest says how long the tail is");
