@@ -1,7 +1,7 @@
 //! The broker of a node: what all requests share.
 
 use crate::answer_room::AnswerRoom;
-use crate::cold::ColdReader;
+use crate::cold::{ColdReader, ObjectReader};
 use crate::fetch_session::{self, Ending, FetchSessions, Fetching, Outcome};
 use crate::init_producer_id::ProducerIds;
 use crate::lane_client::LaneClient;
@@ -22,6 +22,8 @@ pub struct BrokerParts {
     pub lane: Arc<dyn LaneClient>,
     /// Reads record bytes that have left memory.
     pub cold: Arc<dyn ColdReader>,
+    /// Reads objects; [`crate::NoObjects`] without a store.
+    pub objects: Arc<dyn ObjectReader>,
     /// For deadlines.
     pub clock: Arc<dyn Clock + Send + Sync>,
     /// What the operator set.
@@ -33,6 +35,7 @@ pub struct Broker {
     pub(crate) node: NodeId,
     pub(crate) lane: Arc<dyn LaneClient>,
     pub(crate) cold: Arc<dyn ColdReader>,
+    pub(crate) objects: Arc<dyn ObjectReader>,
     pub(crate) clock: Arc<dyn Clock + Send + Sync>,
     pub(crate) settings: Settings,
     /// Bounds reads from the device, see [`Settings::cold_reads_at_once`].
@@ -76,6 +79,7 @@ impl Broker {
             node: parts.node,
             lane: parts.lane,
             cold: parts.cold,
+            objects: parts.objects,
             clock: parts.clock,
             cold_permits: Arc::new(Semaphore::new(parts.settings.cold_reads_at_once)),
             answer_room: AnswerRoom::new(parts.settings.answer_bytes_max),

@@ -1,4 +1,9 @@
-//! Record bytes that have left memory, read back from the device away from the lane.
+//! Record bytes that have left memory, read back from the device or from an object, away from the lane.
+//!
+//! ```text
+//! slice in memory ─▶ as it is        on disk ─▶ ColdReader, checked here
+//!                                  in object ─▶ ObjectReader, which checks block by block
+//! ```
 //!
 //! A slice on disk is good until its segment is recycled, which may happen between the lane's
 //! answer and our read. So nothing read is believed: the first batch must show the base offset the
@@ -8,8 +13,10 @@
 
 use crate::broker::Broker;
 use bytes::Bytes;
+use futures_util::future::{join, join_all};
+use holdfast_base::PartitionKey;
 use holdfast_batch::{BatchHeader, CRC_START};
-use holdfast_lane::RecordSlice;
+use holdfast_lane::{ObjectPlace, RecordSlice};
 use holdfast_wal::Extent;
 use std::future::Future;
 use std::pin::Pin;
@@ -47,6 +54,57 @@ pub trait ColdReader: Send + Sync {
     fn read(&self, places: Vec<ColdPlace>, freshness: Freshness) -> ColdRead;
 }
 
+/// A read of one partition's batches in one object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectRead {
+    /// Which object.
+    pub object: ObjectPlace,
+    /// Whose batches.
+    pub partition: PartitionKey,
+    /// Which of them.
+    pub want: ObjectWant,
+}
+
+/// See [`ObjectRead`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectWant {
+    /// From the batch that holds this offset, or the first behind it: whole batches of at most so many
+    /// bytes, but the first whatever its size.
+    From {
+        /// Where to begin.
+        offset: i64,
+        /// How much.
+        max_bytes: u32,
+    },
+    /// The one batch that holds the first record at or behind an offset with at least this timestamp;
+    /// nothing if the object has none.
+    AtTime {
+        /// Where to begin.
+        from_offset: i64,
+        /// What to look for.
+        timestamp_ms: i64,
+    },
+}
+
+/// Whole batches, checked, in offset order.
+pub type ObjectAnswer = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, ColdError>> + Send>>;
+
+/// Reads objects of the site's store, each read within a time limit of its own.
+pub trait ObjectReader: Send + Sync {
+    /// Does one read.
+    fn read(&self, read: ObjectRead) -> ObjectAnswer;
+}
+
+/// A node without an object store: nothing ever lies there.
+pub struct NoObjects;
+
+impl ObjectReader for NoObjects {
+    fn read(&self, _read: ObjectRead) -> ObjectAnswer {
+        let error = "the records are in the object store, and this node was started without one";
+        Box::pin(std::future::ready(Err(ColdError(error.to_owned()))))
+    }
+}
+
 /// A slice on disk that an answer waits for.
 struct Missing {
     at: usize,
@@ -55,31 +113,64 @@ struct Missing {
 }
 
 impl Broker {
-    /// The bytes of a slice, from memory or checked from the device.
-    pub(crate) async fn load(&self, slice: RecordSlice) -> Result<Bytes, ColdError> {
+    /// The first batch of a slice; `timestamp_ms`: in an object, the one that holds the first record
+    /// of at least that time. `None`: there is no such batch.
+    pub(crate) async fn load_batch(
+        &self,
+        slice: RecordSlice,
+        timestamp_ms: Option<i64>,
+    ) -> Result<Option<Bytes>, ColdError> {
+        if let RecordSlice::InObject { object, partition, from_offset, .. } = slice
+            && let Some(timestamp_ms) = timestamp_ms
+        {
+            let want = ObjectWant::AtTime { from_offset, timestamp_ms };
+            let found = self.objects.read(ObjectRead { object, partition, want }).await?;
+            return Ok(found.into_iter().next());
+        }
         let mut loaded = self.load_all(vec![slice]).await;
-        loaded.pop().unwrap_or_else(|| Err(ColdError("nothing was read".to_owned())))
+        let pieces =
+            loaded.pop().unwrap_or_else(|| Err(ColdError("nothing was read".to_owned())))?;
+        Ok(pieces.into_iter().next())
     }
 
-    /// The bytes of every slice, in order; all that are not in memory are read in one go.
-    pub(crate) async fn load_all(&self, slices: Vec<RecordSlice>) -> Vec<Result<Bytes, ColdError>> {
+    /// The bytes of every slice, in order, each in pieces of whole batches; all that are not in memory
+    /// are read in one go.
+    pub(crate) async fn load_all(
+        &self,
+        slices: Vec<RecordSlice>,
+    ) -> Vec<Result<Vec<Bytes>, ColdError>> {
         let not_read = || Err(ColdError("not read".to_owned()));
         let mut loaded = Vec::with_capacity(slices.len());
         let mut missing = Vec::new();
+        let mut in_objects = Vec::new();
         for (at, slice) in slices.into_iter().enumerate() {
             match slice {
-                RecordSlice::Cached(bytes) => loaded.push(Ok(bytes)),
+                RecordSlice::Cached(bytes) => loaded.push(Ok(vec![bytes])),
                 RecordSlice::OnDisk { file, extent, base_offset } => {
                     missing.push(Missing { at, place: ColdPlace { file, extent }, base_offset });
                     loaded.push(not_read());
                 }
+                RecordSlice::InObject { object, partition, from_offset, max_bytes } => {
+                    let want = ObjectWant::From { offset: from_offset, max_bytes };
+                    let read = self.objects.read(ObjectRead { object, partition, want });
+                    in_objects.push(async move { (at, read.await) });
+                    loaded.push(not_read());
+                }
             }
         }
-        for freshness in [Freshness::Cached, Freshness::Device] {
-            if missing.is_empty() {
-                break;
+        // All at once: an answer waits for its slowest read, not for their sum.
+        let from_objects = join_all(in_objects);
+        let from_device = async {
+            for freshness in [Freshness::Cached, Freshness::Device] {
+                if missing.is_empty() {
+                    break;
+                }
+                missing = self.read_missing(missing, freshness, &mut loaded).await;
             }
-            missing = self.read_missing(missing, freshness, &mut loaded).await;
+        };
+        let ((), read) = join(from_device, from_objects).await;
+        for (at, read) in read {
+            loaded[at] = read;
         }
         loaded
     }
@@ -89,7 +180,7 @@ impl Broker {
         &self,
         missing: Vec<Missing>,
         freshness: Freshness,
-        loaded: &mut [Result<Bytes, ColdError>],
+        loaded: &mut [Result<Vec<Bytes>, ColdError>],
     ) -> Vec<Missing> {
         let Ok(permit) = self.cold_permits.acquire().await else {
             return Vec::new(); // the node is stopping
@@ -105,7 +196,7 @@ impl Broker {
                     let (offset, len_bytes) = (extent.offset, extent.len_bytes);
                     ColdError(format!("{file} at {offset} (+{len_bytes} bytes): {what}"))
                 })?;
-                Ok(bytes)
+                Ok(vec![bytes])
             });
             let failed = checked.is_err();
             loaded[missing.at] = checked;

@@ -2,16 +2,21 @@
 //! that stands still, and a cluster of one node with two topics.
 
 use crate::broker::{Broker, BrokerParts};
-use crate::cold::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
+use crate::cold::{
+    ColdError, ColdPlace, ColdRead, ColdReader, Freshness, ObjectAnswer, ObjectRead, ObjectReader,
+    ObjectWant,
+};
 use crate::context::{Context, Endpoint};
 use crate::lane_client::{LaneClient, PendingAnswer};
 use crate::settings::Settings;
 use bytes::Bytes;
 use holdfast_base::{
-    Clock, ClusterId, CoordinatorSlot, NodeId, Now, ReplicaId, ShardId, Term, TopicId,
+    Clock, ClusterId, CoordinatorSlot, NodeId, Now, PartitionKey, ReplicaId, ShardId, Term, TopicId,
 };
-use holdfast_batch::{BatchBuilder, Codec, RecordDraft};
-use holdfast_lane::{Answer, Leader, Leaders, Published, Request};
+use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
+use holdfast_lane::{
+    Answer, Leader, Leaders, ObjectId, ObjectIdentity, ObjectPlace, Published, RecordSlice, Request,
+};
 use holdfast_metadata::{Image, Placement, ShardPlacement, Topic};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -80,6 +85,35 @@ impl ColdReader for MapDevice {
     }
 }
 
+/// Objects are files under their id, nothing but batches.
+impl ObjectReader for MapDevice {
+    fn read(&self, read: ObjectRead) -> ObjectAnswer {
+        let files = self.0.lock().expect("no panic");
+        let found = files.get(&read.object.identity.object.to_string());
+        let answer = found.cloned().ok_or_else(|| ColdError("the store is away".to_owned()));
+        let answer = answer.map(|mut rest| {
+            let mut batches = Vec::new();
+            while !rest.is_empty() {
+                let header = BatchHeader::parse(&rest).expect("a batch");
+                let batch = rest.split_to(header.total_len_bytes());
+                let wanted = match read.want {
+                    ObjectWant::From { offset, .. } => header.last_offset() >= offset,
+                    ObjectWant::AtTime { from_offset, timestamp_ms } => {
+                        header.last_offset() >= from_offset
+                            && header.max_timestamp_ms >= timestamp_ms
+                            && batches.is_empty()
+                    }
+                };
+                if wanted {
+                    batches.push(batch);
+                }
+            }
+            batches
+        });
+        Box::pin(std::future::ready(answer))
+    }
+}
+
 pub(crate) struct StillClock;
 
 impl Clock for StillClock {
@@ -103,6 +137,7 @@ pub(crate) fn bench() -> Bench {
         node: NodeId(1),
         lane: Arc::clone(&lane) as Arc<dyn LaneClient>,
         cold: Arc::clone(&device) as Arc<dyn ColdReader>,
+        objects: Arc::clone(&device) as Arc<dyn ObjectReader>,
         clock: Arc::new(StillClock),
         settings: Settings::default(),
     }));
@@ -113,6 +148,23 @@ pub(crate) fn bench() -> Bench {
         peer_host: Arc::from("192.0.2.1"),
     });
     Bench { broker, lane, device, context }
+}
+
+/// A slice of the object `[id; 16]`, from an offset on.
+pub(crate) fn in_object(id: u8, from_offset: i64) -> RecordSlice {
+    let identity = ObjectIdentity {
+        cluster: ClusterId([1; 16]),
+        shard: ShardId(1),
+        term: Term(1),
+        sequence: 1,
+        object: ObjectId([id; 16]),
+    };
+    RecordSlice::InObject {
+        object: ObjectPlace { identity, object_bytes: 10_000, tail_bytes: 400 },
+        partition: PartitionKey { topic: ORDERS, partition: 0 },
+        from_offset,
+        max_bytes: 1_000,
+    }
 }
 
 pub(crate) fn topic(name: &str, id: TopicId, partitions: usize) -> Topic {

@@ -212,6 +212,8 @@ fn slice_bytes(slice: &RecordSlice) -> usize {
     match slice {
         RecordSlice::Cached(bytes) => bytes.len(),
         RecordSlice::OnDisk { extent, .. } => extent.len_bytes as usize,
+        // What it brings is known when it is read. One batch may be larger.
+        RecordSlice::InObject { max_bytes, .. } => *max_bytes as usize,
     }
 }
 
@@ -222,7 +224,7 @@ async fn load_cold<'a>(
     found: &mut [Option<Result<FetchedPartition, Refusal>>],
     asked_as: impl Fn(usize) -> Option<&'a Asked>,
 ) {
-    let is_cold = |slice: &RecordSlice| matches!(slice, RecordSlice::OnDisk { .. });
+    let is_cold = |slice: &RecordSlice| !matches!(slice, RecordSlice::Cached(_));
     let mut owners = Vec::new();
     let mut slices = Vec::new();
     for (at, outcome) in found.iter_mut().enumerate() {
@@ -241,7 +243,7 @@ async fn load_cold<'a>(
         let mut whole = true;
         for result in loaded.by_ref().take(count) {
             match result {
-                Ok(bytes) if whole => records.push(RecordSlice::Cached(bytes)),
+                Ok(pieces) if whole => records.extend(pieces.into_iter().map(RecordSlice::Cached)),
                 Ok(_) => {}
                 Err(error) => {
                     tell_unreadable(asked_as(at), &error);
@@ -262,7 +264,7 @@ fn tell_unreadable(asked: Option<&Asked>, error: &ColdError) {
         (AskedTopic::Id(id), None) => id.to_string(),
     });
     let partition = asked.map_or(-1, |asked| asked.key.partition);
-    tracing::warn!(topic, partition, %error, "records cannot be read from the write-ahead log");
+    tracing::warn!(topic, partition, %error, "records cannot be read");
 }
 
 #[cfg(test)]

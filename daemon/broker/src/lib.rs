@@ -65,7 +65,10 @@ mod double;
 pub use answer::{Reply, ReplyFuture};
 pub use answer_room::{AnswerRoom, Held};
 pub use broker::{Broker, BrokerParts};
-pub use cold::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
+pub use cold::{
+    ColdError, ColdPlace, ColdRead, ColdReader, Freshness, NoObjects, ObjectAnswer, ObjectRead,
+    ObjectReader, ObjectWant,
+};
 pub use context::{Context, Endpoint};
 pub use lane_client::{LaneClient, PendingAnswer};
 pub use settings::Settings;

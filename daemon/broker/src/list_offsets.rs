@@ -141,7 +141,14 @@ async fn resolve(
         tracing::warn!(topic, partition, %error, "ListOffsets cannot look into a batch");
         ListOffsetsError::KafkaStorageError
     };
-    let batch = broker.load(slice).await.map_err(|error| storage_error(&error))?;
+    let timestamp_ms = match query {
+        OffsetQuery::AtTime(timestamp_ms) => Some(timestamp_ms),
+        _ => None,
+    };
+    let batch =
+        broker.load_batch(slice, timestamp_ms).await.map_err(|error| storage_error(&error))?;
+    // The object's index claimed a record of that time, and no batch of it has one.
+    let Some(batch) = batch else { return Ok((-1, -1, -1)) };
     let mut limits = topic.map(|topic| limits_of(&view.image, topic)).unwrap_or_default();
     // It was accepted once; today's settings do not make it unreadable.
     limits.batch_bytes_max = limits.batch_bytes_max.max(batch.len());

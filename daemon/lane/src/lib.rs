@@ -21,7 +21,7 @@ pub use holdfast_coordinator::{
     Description, GroupAnswer, GroupCall, GroupError, GroupState, Heartbeat, Join, Joined,
     JoinedMember, Leave, LeavingMember, Listed, MemberDescription, Sync, Synced,
 };
-pub use holdfast_log::{EpochEnd, NewOffset, OffsetRow};
+pub use holdfast_log::{EpochEnd, Manifest, NewOffset, ObjectId, ObjectIdentity, OffsetRow};
 pub use holdfast_metadata::{ConfigResource, NodeFacts};
 pub use lane::{Lane, LaneStatus, Probes};
 pub use published::{Leader, Leaders, Published};

@@ -34,7 +34,7 @@ use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
 use arguments::Arguments;
 use holdfast_base::LaneId;
-use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, Settings};
+use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, Settings};
 use holdfast_io::{BufferPool, SegmentReader};
 use holdfast_metadata::{BrokerSettings, Image, Listener, NodeFacts};
 use holdfast_protocol::MAX_REQUEST_BYTES;
@@ -116,6 +116,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
         node: identity.node,
         lane: Arc::new(door.clone()),
         cold: Arc::new(SegmentColdReader::new(reader, identity.segment_bytes)),
+        objects: Arc::new(NoObjects),
         clock: Arc::new(KernelClock),
         settings: broker_settings(&options, facts),
     }));

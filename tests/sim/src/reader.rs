@@ -283,6 +283,7 @@ pub(crate) fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> O
             }
             is_whole.then(|| Bytes::copy_from_slice(bytes))
         }
+        RecordSlice::InObject { .. } => unreachable!("this world has no object store"),
     }
 }
 

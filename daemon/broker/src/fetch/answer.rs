@@ -168,7 +168,7 @@ fn served(index: i32, partition: FetchedPartition, version: i16) -> FetchPartiti
         .filter_map(|slice| match slice {
             RecordSlice::Cached(bytes) => Some(bytes),
             // `handle` has loaded or refused every other one.
-            RecordSlice::OnDisk { .. } => None,
+            RecordSlice::OnDisk { .. } | RecordSlice::InObject { .. } => None,
         })
         .collect();
     if version <= LAST_VERSION_WITHOUT_ZSTD && slices.iter().any(|bytes| holds_zstd(bytes)) {

@@ -3,11 +3,12 @@
 mod room;
 
 use super::*;
-use crate::double::{Bench, ORDERS, batch, batch_at, bench, published, topic};
+use crate::double::{Bench, ORDERS, batch, batch_at, bench, in_object, published, topic};
 use crate::fetch_session::FINAL_EPOCH;
 use bytes::Bytes;
 use holdfast_base::{NodeId, ShardId, Term};
 use holdfast_batch::Codec;
+use holdfast_lane::ObjectId;
 use holdfast_lane::{EpochEnd, Leader, LeaderHint, Leaders, Outcome, Reason};
 use holdfast_protocol::fetch_writer::FetchPartition;
 use holdfast_wal::{Extent, SegmentNumber};
@@ -75,6 +76,45 @@ async fn cold_records_are_read_and_checked() {
     bench.lane.answer(found(vec![on_disk(0, first.len(), 5), on_disk(at, second.len(), 7)]));
     let partition = only(&bench, request("orders", 0), 12).await;
     assert_eq!(partition.records.expect("some").concat(), [first, second].concat());
+}
+
+#[tokio::test]
+async fn records_the_log_has_let_go_come_from_their_object_in_whole_batches() {
+    let bench = bench();
+    let (first, second) = (batch_at(5, 2), batch_at(7, 1));
+    let object = ObjectId([9; 16]).to_string();
+    let bytes = Bytes::from([first, second.clone()].concat());
+    bench.device.0.lock().expect("fine").insert(object, bytes.clone());
+    bench.lane.answer(found(vec![in_object(9, 6)]));
+    let partition = only(&bench, request("orders", 0), 12).await;
+    assert_eq!(partition.records.expect("some").concat(), bytes);
+    bench.lane.answer(found(vec![in_object(9, 7)]));
+    let partition = only(&bench, request("orders", 0), 12).await;
+    assert_eq!(partition.records.expect("some").concat(), second);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_costs_only_the_partition_whose_records_lie_there() {
+    let bench = bench();
+    let cached = batch(Codec::None, 5, 2);
+    let mut both = request("orders", 0);
+    both.topics[0].partitions.push(AskedPartition::default().with_partition(1));
+    let one = |records| FetchedPartition {
+        high_watermark: 10,
+        last_stable: 10,
+        log_start: 2,
+        records,
+        diverging: None,
+    };
+    let answer =
+        vec![Ok(one(vec![in_object(9, 5)])), Ok(one(vec![RecordSlice::Cached(cached.clone())]))];
+    bench.lane.answer(Answer::Fetch(answer));
+    let (broker, context) = (Arc::clone(&bench.broker), Arc::clone(&bench.context));
+    let mut parts = handle(broker, context, both, 12).await.0;
+    let partitions = parts.topics.remove(0).partitions;
+    assert_eq!(partitions[0].error, FetchError::KafkaStorageError);
+    assert_eq!(partitions[1].error, FetchError::None);
+    assert_eq!(partitions[1].records.as_ref().expect("some").concat(), cached);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! ListOffsets: which magic timestamps a version knows, and records found inside batches.
 
 use super::*;
-use crate::double::{Bench, batch_at, bench};
+use crate::double::{Bench, batch_at, bench, in_object};
 use bytes::Bytes;
+use holdfast_lane::ObjectId;
 use holdfast_lane::{Outcome, RecordSlice};
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
@@ -48,6 +49,24 @@ async fn the_first_record_at_or_after_a_time_is_found_inside_its_batch() {
     }
     bench.lane.answer(found(FoundOffset::InBatch(RecordSlice::Cached(batch))));
     assert_eq!(ask(&bench, "orders", -3, 7).await, (0, 44, 1_004), "the greatest timestamp");
+}
+
+#[tokio::test]
+async fn a_time_is_looked_for_in_an_object_batch_by_batch() {
+    let bench = bench();
+    let bytes = Bytes::from([batch_at(40, 5), batch_at(45, 5)].concat());
+    bench.device.0.lock().expect("fine").insert(ObjectId([9; 16]).to_string(), bytes);
+    // Every batch of the double begins at 1,000 ms: the second is reached by its offset.
+    for (from, timestamp, offset, at) in
+        [(40, 1_002, 42, 1_002), (45, 1_002, 47, 1_002), (40, 5_000, -1, -1)]
+    {
+        bench.lane.answer(found(FoundOffset::InBatch(in_object(9, from))));
+        assert_eq!(ask(&bench, "orders", timestamp, 7).await, (0, offset, at), "{from}");
+    }
+    bench.lane.answer(found(FoundOffset::InBatch(in_object(9, 45))));
+    assert_eq!(ask(&bench, "orders", -3, 7).await, (0, 49, 1_004), "the greatest timestamp");
+    bench.lane.answer(found(FoundOffset::InBatch(in_object(8, 45))));
+    assert_eq!(ask(&bench, "orders", 1_000, 7).await.0, 56, "the store is away");
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ fn oblige(request: Request) -> Answer {
         Request::AlterConfigs(resources, _) => {
             Answer::AlterConfigs(resources.iter().map(|_| Ok(())).collect())
         }
+        Request::Stored(_) => Answer::Stored,
         Request::DescribeLogDir => Answer::DescribeLogDir(LogDir {
             total_bytes: 1 << 33,
             usable_bytes: 1 << 32,
@@ -211,6 +212,7 @@ fn refuse(request: Request) -> Answer {
         Request::AlterConfigs(resources, _) => {
             Answer::AlterConfigs(resources.iter().map(|_| Err(admin())).collect())
         }
+        Request::Stored(_) => Answer::Stored,
         Request::DescribeLogDir => Answer::DescribeLogDir(LogDir {
             total_bytes: 0,
             usable_bytes: 0,
@@ -227,7 +229,8 @@ async fn every_request_of_every_version_is_answered_whatever_the_lane_says() {
         let broker = Arc::new(Broker::new(BrokerParts {
             node: NodeId(1),
             lane: Arc::new(DecidedLane { obliges }),
-            cold: bench.device,
+            cold: Arc::clone(&bench.device) as Arc<dyn crate::cold::ColdReader>,
+            objects: bench.device,
             clock: Arc::new(StillClock),
             settings: Settings::default(),
         }));
