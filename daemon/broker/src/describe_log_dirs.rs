@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The directory's name for tools; not a path of this machine.
-const WAL_DIRECTORY: &str = "/wal";
+pub(crate) const WAL_DIRECTORY: &str = "/wal";
 const FIRST_VERSION_WITH_SPACE: i16 = 4;
 
 pub(crate) async fn handle(

@@ -14,11 +14,13 @@ use crate::broker::Broker;
 use crate::context::Context;
 use crate::produce::Finish;
 use crate::{
-    alter_configs, api_versions, create_partitions, create_topics, delete_groups, delete_records,
-    delete_topics, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_quorum, describe_topic_partitions, fetch, find_coordinator, heartbeat,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group,
+    acls, alter_configs, alter_partition_reassignments, alter_replica_log_dirs, api_versions,
+    create_partitions, create_topics, delete_groups, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, init_producer_id,
+    join_group, leave_group, list_config_resources, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, sasl_handshake, sync_group,
 };
 use bytes::Bytes;
 use holdfast_protocol::{
@@ -188,6 +190,50 @@ impl Broker {
             Request::DescribeQuorum(request) => {
                 let answer = describe_quorum::handle(broker, request, version);
                 later(header, answer, Response::DescribeQuorum)
+            }
+            Request::SaslHandshake(_) => {
+                let answer = Response::SaslHandshake(sasl_handshake::handle());
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::DescribeAcls(_) => {
+                let answer = Response::DescribeAcls(acls::describe());
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::CreateAcls(request) => {
+                let answer = Response::CreateAcls(acls::create(&request));
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::DeleteAcls(request) => {
+                let answer = Response::DeleteAcls(acls::delete(&request));
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::AlterReplicaLogDirs(request) => {
+                let answer = Response::AlterReplicaLogDirs(alter_replica_log_dirs::handle(
+                    &broker, &request,
+                ));
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::ElectLeaders(request) => {
+                let answer =
+                    Response::ElectLeaders(elect_leaders::handle(&broker, &request, version));
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::AlterPartitionReassignments(request) => {
+                let answer = Response::AlterPartitionReassignments(
+                    alter_partition_reassignments::handle(&broker, &request),
+                );
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::ListPartitionReassignments(_) => {
+                let answer =
+                    Response::ListPartitionReassignments(list_partition_reassignments::handle());
+                whole(encode_response(correlation_id, version, &answer)).now()
+            }
+            Request::ListConfigResources(request) => {
+                let answer = Response::ListConfigResources(list_config_resources::handle(
+                    &broker, &request, version,
+                ));
+                whole(encode_response(correlation_id, version, &answer)).now()
             }
             Request::DescribeCluster(request) => {
                 let answer = describe_cluster::handle(&broker, &context, &request, version);

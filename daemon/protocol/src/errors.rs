@@ -419,6 +419,73 @@ error_codes! {
         LogDirNotFound = 57,
     }
 
+    /// DescribeAcls for the answer, CreateAcls per creation, DeleteAcls per filter and match.
+    AclError {
+        UnknownServerError = -1,
+        ClusterAuthorizationFailed = 31,
+        NotController = 41,
+        InvalidRequest = 42,
+        SecurityDisabled = 54,
+    }
+
+    /// SaslHandshake.
+    SaslHandshakeError {
+        UnsupportedSaslMechanism = 33,
+        IllegalSaslState = 34,
+    }
+
+    /// AlterReplicaLogDirs, per partition.
+    AlterReplicaLogDirsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        ReplicaNotAvailable = 9,
+        ClusterAuthorizationFailed = 31,
+        KafkaStorageError = 56,
+        LogDirNotFound = 57,
+    }
+
+    /// ElectLeaders, for the answer from v1 on, and per partition.
+    ElectLeadersError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        RequestTimedOut = 7,
+        InvalidTopicException = 17,
+        ClusterAuthorizationFailed = 31,
+        NotController = 41,
+        InvalidRequest = 42,
+        PreferredLeaderNotAvailable = 80,
+        EligibleLeadersNotAvailable = 83,
+        ElectionNotNeeded = 84,
+    }
+
+    /// AlterPartitionReassignments, for the answer and per partition.
+    AlterPartitionReassignmentsError {
+        UnknownServerError = -1,
+        UnknownTopicOrPartition = 3,
+        RequestTimedOut = 7,
+        InvalidTopicException = 17,
+        ClusterAuthorizationFailed = 31,
+        InvalidReplicaAssignment = 39,
+        NotController = 41,
+        InvalidRequest = 42,
+        NoReassignmentInProgress = 85,
+    }
+
+    /// ListPartitionReassignments.
+    ListPartitionReassignmentsError {
+        UnknownServerError = -1,
+        RequestTimedOut = 7,
+        ClusterAuthorizationFailed = 31,
+        NotController = 41,
+    }
+
+    /// ListConfigResources.
+    ListConfigResourcesError {
+        UnknownServerError = -1,
+        ClusterAuthorizationFailed = 31,
+        UnsupportedVersion = 35,
+    }
+
     /// DescribeQuorum, for the answer.
     DescribeQuorumError {
         UnknownServerError = -1,
@@ -530,6 +597,13 @@ mod tests {
         named_as_kafka_names(DescribeConfigsError::ERRORS);
         named_as_kafka_names(AlterConfigsError::ERRORS);
         named_as_kafka_names(DescribeLogDirsError::ERRORS);
+        named_as_kafka_names(AclError::ERRORS);
+        named_as_kafka_names(SaslHandshakeError::ERRORS);
+        named_as_kafka_names(AlterReplicaLogDirsError::ERRORS);
+        named_as_kafka_names(ElectLeadersError::ERRORS);
+        named_as_kafka_names(AlterPartitionReassignmentsError::ERRORS);
+        named_as_kafka_names(ListPartitionReassignmentsError::ERRORS);
+        named_as_kafka_names(ListConfigResourcesError::ERRORS);
         named_as_kafka_names(DescribeQuorumError::ERRORS);
         named_as_kafka_names(DescribeQuorumPartitionError::ERRORS);
         named_as_kafka_names(DescribeClusterError::ERRORS);

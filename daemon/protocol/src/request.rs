@@ -14,13 +14,16 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeQuorumRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest,
+    ApiVersionsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeAclsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeLogDirsRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
+    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SaslHandshakeRequest,
     SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, StrBytes};
@@ -132,21 +135,30 @@ pub enum Request {
     SyncGroup(SyncGroupRequest),
     DescribeGroups(DescribeGroupsRequest),
     ListGroups(ListGroupsRequest),
+    SaslHandshake(SaslHandshakeRequest),
     ApiVersions(ApiVersionsRequest),
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     DeleteRecords(DeleteRecordsRequest),
     InitProducerId(InitProducerIdRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    DescribeAcls(DescribeAclsRequest),
+    CreateAcls(CreateAclsRequest),
+    DeleteAcls(DeleteAclsRequest),
     DescribeConfigs(DescribeConfigsRequest),
     AlterConfigs(AlterConfigsRequest),
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest),
     DescribeLogDirs(DescribeLogDirsRequest),
     CreatePartitions(CreatePartitionsRequest),
     DeleteGroups(DeleteGroupsRequest),
+    ElectLeaders(ElectLeadersRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    ListPartitionReassignments(ListPartitionReassignmentsRequest),
     OffsetDelete(OffsetDeleteRequest),
     DescribeQuorum(DescribeQuorumRequest),
     DescribeCluster(DescribeClusterRequest),
+    ListConfigResources(ListConfigResourcesRequest),
     DescribeTopicPartitions(DescribeTopicPartitionsRequest),
 }
 
@@ -225,21 +237,34 @@ pub fn decode_request(header: &RequestHeader, mut body: Bytes) -> Result<Request
         Api::SyncGroup => decode(header, body).map(Request::SyncGroup),
         Api::DescribeGroups => decode(header, body).map(Request::DescribeGroups),
         Api::ListGroups => decode(header, body).map(Request::ListGroups),
+        Api::SaslHandshake => decode(header, body).map(Request::SaslHandshake),
         Api::ApiVersions => decode(header, body).map(Request::ApiVersions),
         Api::CreateTopics => decode(header, body).map(Request::CreateTopics),
         Api::DeleteTopics => decode(header, body).map(Request::DeleteTopics),
         Api::DeleteRecords => decode(header, body).map(Request::DeleteRecords),
         Api::InitProducerId => decode(header, body).map(Request::InitProducerId),
         Api::OffsetForLeaderEpoch => decode(header, body).map(Request::OffsetForLeaderEpoch),
+        Api::DescribeAcls => decode(header, body).map(Request::DescribeAcls),
+        Api::CreateAcls => decode(header, body).map(Request::CreateAcls),
+        Api::DeleteAcls => decode(header, body).map(Request::DeleteAcls),
         Api::DescribeConfigs => decode(header, body).map(Request::DescribeConfigs),
         Api::AlterConfigs => decode(header, body).map(Request::AlterConfigs),
+        Api::AlterReplicaLogDirs => decode(header, body).map(Request::AlterReplicaLogDirs),
         Api::DescribeLogDirs => decode(header, body).map(Request::DescribeLogDirs),
         Api::CreatePartitions => decode(header, body).map(Request::CreatePartitions),
         Api::DeleteGroups => decode(header, body).map(Request::DeleteGroups),
+        Api::ElectLeaders => decode(header, body).map(Request::ElectLeaders),
         Api::IncrementalAlterConfigs => decode(header, body).map(Request::IncrementalAlterConfigs),
+        Api::AlterPartitionReassignments => {
+            decode(header, body).map(Request::AlterPartitionReassignments)
+        }
+        Api::ListPartitionReassignments => {
+            decode(header, body).map(Request::ListPartitionReassignments)
+        }
         Api::OffsetDelete => decode(header, body).map(Request::OffsetDelete),
         Api::DescribeQuorum => decode(header, body).map(Request::DescribeQuorum),
         Api::DescribeCluster => decode(header, body).map(Request::DescribeCluster),
+        Api::ListConfigResources => decode(header, body).map(Request::ListConfigResources),
         Api::DescribeTopicPartitions => decode(header, body).map(Request::DescribeTopicPartitions),
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod groups;
+mod more;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{
@@ -92,6 +93,21 @@ fn request(api: Api, version: i16, records: &Bytes) -> Request {
             Request::IncrementalAlterConfigs(admin::incremental_alter_configs())
         }
         Api::OffsetDelete => Request::OffsetDelete(groups::offset_delete()),
+        Api::SaslHandshake => Request::SaslHandshake(more::sasl_handshake()),
+        Api::DescribeAcls => Request::DescribeAcls(more::describe_acls()),
+        Api::CreateAcls => Request::CreateAcls(more::create_acls()),
+        Api::DeleteAcls => Request::DeleteAcls(more::delete_acls()),
+        Api::AlterReplicaLogDirs => Request::AlterReplicaLogDirs(more::alter_replica_log_dirs()),
+        Api::ElectLeaders => Request::ElectLeaders(more::elect_leaders(version)),
+        Api::AlterPartitionReassignments => {
+            Request::AlterPartitionReassignments(more::alter_partition_reassignments(version))
+        }
+        Api::ListPartitionReassignments => {
+            Request::ListPartitionReassignments(more::list_partition_reassignments())
+        }
+        Api::ListConfigResources => {
+            Request::ListConfigResources(more::list_config_resources(version))
+        }
         Api::DescribeQuorum => Request::DescribeQuorum(admin::describe_quorum()),
         Api::DescribeCluster => Request::DescribeCluster(admin::describe_cluster(version)),
         Api::DescribeTopicPartitions => {
@@ -139,6 +155,15 @@ fn encode(api: Api, version: i16, request: &Request) -> Bytes {
         Request::DeleteGroups(body) => body.encode(&mut frame, version),
         Request::IncrementalAlterConfigs(body) => body.encode(&mut frame, version),
         Request::OffsetDelete(body) => body.encode(&mut frame, version),
+        Request::SaslHandshake(body) => body.encode(&mut frame, version),
+        Request::DescribeAcls(body) => body.encode(&mut frame, version),
+        Request::CreateAcls(body) => body.encode(&mut frame, version),
+        Request::DeleteAcls(body) => body.encode(&mut frame, version),
+        Request::AlterReplicaLogDirs(body) => body.encode(&mut frame, version),
+        Request::ElectLeaders(body) => body.encode(&mut frame, version),
+        Request::AlterPartitionReassignments(body) => body.encode(&mut frame, version),
+        Request::ListPartitionReassignments(body) => body.encode(&mut frame, version),
+        Request::ListConfigResources(body) => body.encode(&mut frame, version),
         Request::DescribeQuorum(body) => body.encode(&mut frame, version),
         Request::DescribeCluster(body) => body.encode(&mut frame, version),
         Request::DescribeTopicPartitions(body) => body.encode(&mut frame, version),

@@ -9,6 +9,9 @@
 //! An API stands here only when the broker implements it: clients choose by this table what they
 //! try.
 //!
+//! SaslHandshake is answered and not told: a listener without authentication has nothing to offer but
+//! the error that says so, and a client that looks for it first should not find it.
+//!
 //! Where kafka-protocol ends before Kafka 4.4 does, we do too: OffsetCommit and OffsetFetch at 9
 //! (10 goes by topic id), DescribeLogDirs at 4, DeleteGroups at 2, ListOffsets at 10. Produce is advertised from 0 because librdkafka takes a higher minimum as "no compression"
 //! (KAFKA-18659), and accepted from 3, where record batches v2 begin.
@@ -33,21 +36,30 @@ pub enum Api {
     SyncGroup = 14,
     DescribeGroups = 15,
     ListGroups = 16,
+    SaslHandshake = 17,
     ApiVersions = 18,
     CreateTopics = 19,
     DeleteTopics = 20,
     DeleteRecords = 21,
     InitProducerId = 22,
     OffsetForLeaderEpoch = 23,
+    DescribeAcls = 29,
+    CreateAcls = 30,
+    DeleteAcls = 31,
     DescribeConfigs = 32,
     AlterConfigs = 33,
+    AlterReplicaLogDirs = 34,
     DescribeLogDirs = 35,
     CreatePartitions = 37,
     DeleteGroups = 42,
+    ElectLeaders = 43,
     IncrementalAlterConfigs = 44,
+    AlterPartitionReassignments = 45,
+    ListPartitionReassignments = 46,
     OffsetDelete = 47,
     DescribeQuorum = 55,
     DescribeCluster = 60,
+    ListConfigResources = 74,
     DescribeTopicPartitions = 75,
 }
 
@@ -56,6 +68,8 @@ pub enum Api {
 pub struct Supported {
     /// The API.
     pub api: Api,
+    /// Whether ApiVersions names it.
+    pub is_told: bool,
     /// Lowest version told to clients.
     pub advertised_min: i16,
     /// Lowest version decoded; `>= advertised_min`.
@@ -65,7 +79,7 @@ pub struct Supported {
 }
 
 /// Sorted by key.
-pub const SUPPORTED: [Supported; 29] = [
+pub const SUPPORTED: [Supported; 38] = [
     Supported { api: Api::Produce, advertised_min: 0, ..row(Api::Produce, 3, 13) },
     row(Api::Fetch, 4, 18),
     row(Api::ListOffsets, 1, 10),
@@ -79,26 +93,35 @@ pub const SUPPORTED: [Supported; 29] = [
     row(Api::SyncGroup, 0, 5),
     row(Api::DescribeGroups, 0, 6),
     row(Api::ListGroups, 0, 5),
+    Supported { is_told: false, ..row(Api::SaslHandshake, 0, 1) },
     row(Api::ApiVersions, 0, 4),
     row(Api::CreateTopics, 2, 7),
     row(Api::DeleteTopics, 1, 6),
     row(Api::DeleteRecords, 0, 2),
     row(Api::InitProducerId, 0, 5),
     row(Api::OffsetForLeaderEpoch, 2, 4),
+    row(Api::DescribeAcls, 1, 3),
+    row(Api::CreateAcls, 1, 3),
+    row(Api::DeleteAcls, 1, 3),
     row(Api::DescribeConfigs, 1, 4),
     row(Api::AlterConfigs, 0, 2),
+    row(Api::AlterReplicaLogDirs, 1, 2),
     row(Api::DescribeLogDirs, 1, 4),
     row(Api::CreatePartitions, 0, 3),
     row(Api::DeleteGroups, 0, 2),
+    row(Api::ElectLeaders, 0, 2),
     row(Api::IncrementalAlterConfigs, 0, 1),
+    row(Api::AlterPartitionReassignments, 0, 1),
+    row(Api::ListPartitionReassignments, 0, 0),
     row(Api::OffsetDelete, 0, 0),
     row(Api::DescribeQuorum, 0, 2),
     row(Api::DescribeCluster, 0, 2),
+    row(Api::ListConfigResources, 0, 1),
     row(Api::DescribeTopicPartitions, 0, 0),
 ];
 
 const fn row(api: Api, min: i16, max: i16) -> Supported {
-    Supported { api, advertised_min: min, accepted_min: min, max }
+    Supported { api, is_told: true, advertised_min: min, accepted_min: min, max }
 }
 
 impl Api {
@@ -131,7 +154,7 @@ impl Api {
 /// The table as ApiVersions tells it.
 #[must_use]
 pub fn advertised() -> Vec<ApiVersion> {
-    SUPPORTED.iter().map(advertise).collect()
+    SUPPORTED.iter().filter(|row| row.is_told).map(advertise).collect()
 }
 
 pub(crate) fn advertise(row: &Supported) -> ApiVersion {
@@ -162,9 +185,10 @@ mod tests {
     fn what_is_told_is_what_is_served() {
         let told: Vec<i16> = advertised().iter().map(|told| told.api_key).collect();
         for row in SUPPORTED {
-            assert!(told.contains(&row.api.key()), "{row:?}");
+            assert_eq!(told.contains(&row.api.key()), row.is_told, "{row:?}");
         }
-        assert_eq!(told.len(), SUPPORTED.len());
+        let untold = SUPPORTED.iter().filter(|row| !row.is_told).map(|row| row.api);
+        assert_eq!(untold.collect::<Vec<_>>(), [Api::SaslHandshake]);
     }
 
     #[test]

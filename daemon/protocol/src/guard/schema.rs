@@ -99,6 +99,13 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: LIST_GROUPS_REQUEST,
     },
     Message {
+        api_key: 17,
+        name: "SaslHandshakeRequest",
+        versions: (0, 1),
+        flexible_from: NEVER,
+        fields: SASL_HANDSHAKE_REQUEST,
+    },
+    Message {
         api_key: 18,
         name: "ApiVersionsRequest",
         versions: (0, 5),
@@ -141,6 +148,27 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: OFFSET_FOR_LEADER_EPOCH_REQUEST,
     },
     Message {
+        api_key: 29,
+        name: "DescribeAclsRequest",
+        versions: (1, 3),
+        flexible_from: 2,
+        fields: DESCRIBE_ACLS_REQUEST,
+    },
+    Message {
+        api_key: 30,
+        name: "CreateAclsRequest",
+        versions: (1, 3),
+        flexible_from: 2,
+        fields: CREATE_ACLS_REQUEST,
+    },
+    Message {
+        api_key: 31,
+        name: "DeleteAclsRequest",
+        versions: (1, 3),
+        flexible_from: 2,
+        fields: DELETE_ACLS_REQUEST,
+    },
+    Message {
         api_key: 32,
         name: "DescribeConfigsRequest",
         versions: (1, 4),
@@ -153,6 +181,13 @@ pub(super) static MESSAGES: &[Message] = &[
         versions: (0, 2),
         flexible_from: 2,
         fields: ALTER_CONFIGS_REQUEST,
+    },
+    Message {
+        api_key: 34,
+        name: "AlterReplicaLogDirsRequest",
+        versions: (1, 2),
+        flexible_from: 2,
+        fields: ALTER_REPLICA_LOG_DIRS_REQUEST,
     },
     Message {
         api_key: 35,
@@ -176,11 +211,32 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: DELETE_GROUPS_REQUEST,
     },
     Message {
+        api_key: 43,
+        name: "ElectLeadersRequest",
+        versions: (0, 2),
+        flexible_from: 2,
+        fields: ELECT_LEADERS_REQUEST,
+    },
+    Message {
         api_key: 44,
         name: "IncrementalAlterConfigsRequest",
         versions: (0, 1),
         flexible_from: 1,
         fields: INCREMENTAL_ALTER_CONFIGS_REQUEST,
+    },
+    Message {
+        api_key: 45,
+        name: "AlterPartitionReassignmentsRequest",
+        versions: (0, 1),
+        flexible_from: 0,
+        fields: ALTER_PARTITION_REASSIGNMENTS_REQUEST,
+    },
+    Message {
+        api_key: 46,
+        name: "ListPartitionReassignmentsRequest",
+        versions: (0, 0),
+        flexible_from: 0,
+        fields: LIST_PARTITION_REASSIGNMENTS_REQUEST,
     },
     Message {
         api_key: 47,
@@ -204,6 +260,13 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: DESCRIBE_CLUSTER_REQUEST,
     },
     Message {
+        api_key: 74,
+        name: "ListConfigResourcesRequest",
+        versions: (0, 1),
+        flexible_from: 0,
+        fields: LIST_CONFIG_RESOURCES_REQUEST,
+    },
+    Message {
         api_key: 75,
         name: "DescribeTopicPartitionsRequest",
         versions: (0, 0),
@@ -211,6 +274,122 @@ pub(super) static MESSAGES: &[Message] = &[
         fields: DESCRIBE_TOPIC_PARTITIONS_REQUEST,
     },
 ];
+
+static SASL_HANDSHAKE_REQUEST: &[Field] =
+    &[Field::new("Mechanism", 0, FOREVER, Shape::Text, NEVER)];
+
+static DESCRIBE_ACLS_REQUEST: &[Field] = &[
+    Field::new("ResourceTypeFilter", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceNameFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("PatternTypeFilter", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("PrincipalFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("HostFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("Operation", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("PermissionType", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static ACL_CREATION: &[Field] = &[
+    Field::new("ResourceType", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceName", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("ResourcePatternType", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("Principal", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Host", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Operation", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("PermissionType", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static CREATE_ACLS_REQUEST: &[Field] =
+    &[Field::new("Creations", 0, FOREVER, Shape::Array(&Shape::Struct(ACL_CREATION)), NEVER)];
+
+static DELETE_ACLS_FILTER: &[Field] = &[
+    Field::new("ResourceTypeFilter", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("ResourceNameFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("PatternTypeFilter", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("PrincipalFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("HostFilter", 0, FOREVER, Shape::Text, 0),
+    Field::new("Operation", 0, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("PermissionType", 0, FOREVER, Shape::Fixed(1), NEVER),
+];
+
+static DELETE_ACLS_REQUEST: &[Field] =
+    &[Field::new("Filters", 0, FOREVER, Shape::Array(&Shape::Struct(DELETE_ACLS_FILTER)), NEVER)];
+
+static ALTER_REPLICA_LOG_DIR_TOPIC: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Partitions", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static ALTER_REPLICA_LOG_DIR: &[Field] = &[
+    Field::new("Path", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Topics",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(ALTER_REPLICA_LOG_DIR_TOPIC)),
+        NEVER,
+    ),
+];
+
+static ALTER_REPLICA_LOG_DIRS_REQUEST: &[Field] =
+    &[Field::new("Dirs", 0, FOREVER, Shape::Array(&Shape::Struct(ALTER_REPLICA_LOG_DIR)), NEVER)];
+
+static ELECT_LEADERS_TOPIC_PARTITIONS: &[Field] = &[
+    Field::new("Topic", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("Partitions", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static ELECT_LEADERS_REQUEST: &[Field] = &[
+    Field::new("ElectionType", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new(
+        "TopicPartitions",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(ELECT_LEADERS_TOPIC_PARTITIONS)),
+        0,
+    ),
+    Field::new("TimeoutMs", 0, FOREVER, Shape::Fixed(4), NEVER),
+];
+
+static REASSIGNABLE_PARTITION: &[Field] = &[
+    Field::new("PartitionIndex", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("Replicas", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), 0),
+];
+
+static REASSIGNABLE_TOPIC: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new(
+        "Partitions",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(REASSIGNABLE_PARTITION)),
+        NEVER,
+    ),
+];
+
+static ALTER_PARTITION_REASSIGNMENTS_REQUEST: &[Field] = &[
+    Field::new("TimeoutMs", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new("AllowReplicationFactorChange", 1, FOREVER, Shape::Fixed(1), NEVER),
+    Field::new("Topics", 0, FOREVER, Shape::Array(&Shape::Struct(REASSIGNABLE_TOPIC)), NEVER),
+];
+
+static LIST_PARTITION_REASSIGNMENTS_TOPICS: &[Field] = &[
+    Field::new("Name", 0, FOREVER, Shape::Text, NEVER),
+    Field::new("PartitionIndexes", 0, FOREVER, Shape::Array(&Shape::Fixed(4)), NEVER),
+];
+
+static LIST_PARTITION_REASSIGNMENTS_REQUEST: &[Field] = &[
+    Field::new("TimeoutMs", 0, FOREVER, Shape::Fixed(4), NEVER),
+    Field::new(
+        "Topics",
+        0,
+        FOREVER,
+        Shape::Array(&Shape::Struct(LIST_PARTITION_REASSIGNMENTS_TOPICS)),
+        0,
+    ),
+];
+
+static LIST_CONFIG_RESOURCES_REQUEST: &[Field] =
+    &[Field::new("ResourceTypes", 1, FOREVER, Shape::Array(&Shape::Fixed(1)), NEVER)];
 
 static PARTITION_PRODUCE_DATA: &[Field] = &[
     Field::new("Index", 0, FOREVER, Shape::Fixed(4), NEVER),

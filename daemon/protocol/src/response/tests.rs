@@ -3,6 +3,7 @@
 mod admin;
 mod data;
 mod groups;
+mod more;
 
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::{Decodable, StrBytes};
@@ -51,6 +52,21 @@ fn filled(api: Api, version: i16) -> Option<Response> {
             Response::IncrementalAlterConfigs(admin::incremental_alter_configs())
         }
         Api::OffsetDelete => Response::OffsetDelete(groups::offset_delete()),
+        Api::SaslHandshake => Response::SaslHandshake(more::sasl_handshake()),
+        Api::DescribeAcls => Response::DescribeAcls(more::describe_acls()),
+        Api::CreateAcls => Response::CreateAcls(more::create_acls()),
+        Api::DeleteAcls => Response::DeleteAcls(more::delete_acls()),
+        Api::AlterReplicaLogDirs => Response::AlterReplicaLogDirs(more::alter_replica_log_dirs()),
+        Api::ElectLeaders => Response::ElectLeaders(more::elect_leaders(version)),
+        Api::AlterPartitionReassignments => {
+            Response::AlterPartitionReassignments(more::alter_partition_reassignments(version))
+        }
+        Api::ListPartitionReassignments => {
+            Response::ListPartitionReassignments(more::list_partition_reassignments())
+        }
+        Api::ListConfigResources => {
+            Response::ListConfigResources(more::list_config_resources(version))
+        }
         Api::DescribeQuorum => Response::DescribeQuorum(admin::describe_quorum(version)),
         Api::DescribeCluster => Response::DescribeCluster(admin::describe_cluster(version)),
         Api::DescribeTopicPartitions => {
@@ -88,6 +104,17 @@ fn empty(api: Api) -> Option<Response> {
         Api::DeleteGroups => Response::DeleteGroups(Default::default()),
         Api::IncrementalAlterConfigs => Response::IncrementalAlterConfigs(Default::default()),
         Api::OffsetDelete => Response::OffsetDelete(Default::default()),
+        Api::SaslHandshake => Response::SaslHandshake(Default::default()),
+        Api::DescribeAcls => Response::DescribeAcls(Default::default()),
+        Api::CreateAcls => Response::CreateAcls(Default::default()),
+        Api::DeleteAcls => Response::DeleteAcls(Default::default()),
+        Api::AlterReplicaLogDirs => Response::AlterReplicaLogDirs(Default::default()),
+        Api::ElectLeaders => Response::ElectLeaders(Default::default()),
+        Api::AlterPartitionReassignments => {
+            Response::AlterPartitionReassignments(Default::default())
+        }
+        Api::ListPartitionReassignments => Response::ListPartitionReassignments(Default::default()),
+        Api::ListConfigResources => Response::ListConfigResources(Default::default()),
         Api::DescribeQuorum => Response::DescribeQuorum(Default::default()),
         Api::DescribeCluster => Response::DescribeCluster(Default::default()),
         Api::DescribeTopicPartitions => Response::DescribeTopicPartitions(Default::default()),
@@ -126,6 +153,19 @@ fn read_back(api: Api, version: i16, frame: &Bytes) -> Option<Response> {
             decoded(&mut body, version, Response::IncrementalAlterConfigs)
         }
         Api::OffsetDelete => decoded(&mut body, version, Response::OffsetDelete),
+        Api::SaslHandshake => decoded(&mut body, version, Response::SaslHandshake),
+        Api::DescribeAcls => decoded(&mut body, version, Response::DescribeAcls),
+        Api::CreateAcls => decoded(&mut body, version, Response::CreateAcls),
+        Api::DeleteAcls => decoded(&mut body, version, Response::DeleteAcls),
+        Api::AlterReplicaLogDirs => decoded(&mut body, version, Response::AlterReplicaLogDirs),
+        Api::ElectLeaders => decoded(&mut body, version, Response::ElectLeaders),
+        Api::AlterPartitionReassignments => {
+            decoded(&mut body, version, Response::AlterPartitionReassignments)
+        }
+        Api::ListPartitionReassignments => {
+            decoded(&mut body, version, Response::ListPartitionReassignments)
+        }
+        Api::ListConfigResources => decoded(&mut body, version, Response::ListConfigResources),
         Api::DescribeQuorum => decoded(&mut body, version, Response::DescribeQuorum),
         Api::DescribeCluster => decoded(&mut body, version, Response::DescribeCluster),
         Api::DescribeTopicPartitions => {
@@ -198,6 +238,7 @@ fn these_older_versions_refuse_the_fields_of_the_newest() {
         to(Api::LeaveGroup, 0, 2),
         to(Api::DescribeGroups, 0, 5),
         to(Api::DeleteTopics, 1, 5),
+        to(Api::ElectLeaders, 0, 0),
         to(Api::DescribeQuorum, 0, 1),
         to(Api::DescribeCluster, 0, 1),
     ];

@@ -25,6 +25,13 @@ const PLACES: &[(Api, i16, i16, i16)] = &[
     (Api::InitProducerId, 0, 0, 99),
     (Api::DescribeLogDirs, 0, 3, 99),
     (Api::OffsetDelete, 99, 0, 99),
+    (Api::SaslHandshake, 99, 0, 99),
+    (Api::DescribeAcls, 0, 0, 99),
+    (Api::ElectLeaders, 0, 1, 99),
+    // From version 1 on another field stands before it.
+    (Api::AlterPartitionReassignments, 0, 0, 0),
+    (Api::ListPartitionReassignments, 0, 0, 99),
+    (Api::ListConfigResources, 0, 0, 99),
     (Api::DescribeQuorum, 99, 0, 99),
     (Api::DescribeCluster, 0, 0, 99),
 ];
