@@ -1,0 +1,39 @@
+//! The site's object store as this node uses it: history goes there, and is read from there.
+//!
+//! ```text
+//! lane thread ── StoreWork ──▶ store thread: worker of objects     ─▶ PUT, read back, DELETE
+//!      ▲                                    worker of checkpoints ─▶ file, then PUT
+//!      └──── Request::Stored ───────────────┘
+//! Fetch, ListOffsets ─▶ StoreReader ─▶ cache ─▶ ranged GET, checked, with read-ahead
+//! start ─▶ checkpoint files, else the store's checkpoints ─▶ Lane::open
+//! ```
+//!
+//! Idea: the lane decides what goes and when, [`holdfast_tier`] makes and checks the bytes; here are the
+//! waiting, the trying again and the counting. Objects are written on a thread of their own, since
+//! hashing them would hold up connections.
+//!
+//! Invariants: one upload at a time, never a whole object in memory. Nothing is reported as stored before
+//! the store has it. A store that is away costs records in objects and room in the log, nothing else:
+//! work is tried again for ever.
+//!
+//! Caveats: a directory ([`holdfast_tier::store::FileStore`]) is the only store so far. An upload that is
+//! dropped at its time limit may still arrive; it lies under its own name and is put again.
+
+mod backoff;
+mod checkpoints;
+mod counters;
+mod log_source;
+mod reader;
+mod start;
+mod worker;
+
+pub use backoff::Backoff;
+pub use checkpoints::{CheckpointFiles, newest_in_store};
+pub use counters::StoreCounters;
+pub use log_source::{Log, LogSource};
+pub use reader::StoreReader;
+pub use start::{StoreDesk, open, start_workers};
+pub use worker::Worker;
+
+#[cfg(test)]
+mod testing;

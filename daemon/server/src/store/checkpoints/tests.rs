@@ -1,0 +1,76 @@
+//! What a start believes.
+
+use super::*;
+use crate::store::testing::Scratch;
+use holdfast_base::{Index, Term};
+use holdfast_tier::store::MemoryStore;
+
+const CLUSTER: ClusterId = ClusterId([1; 16]);
+
+fn state(applied: u64) -> StateCheckpoint {
+    StateCheckpoint {
+        cluster: CLUSTER,
+        shard: ShardId(3),
+        replica: ReplicaId(4),
+        applied: Index(applied),
+        term: Term(2),
+        time_ms: 77,
+        state: vec![applied as u8; 1_000],
+    }
+}
+
+fn files(directory: &Scratch) -> CheckpointFiles {
+    CheckpointFiles::open(&directory.path().join("state")).expect("it can be made")
+}
+
+#[test]
+fn the_newest_checkpoint_written_is_the_one_read() {
+    let directory = Scratch::new();
+    let files = files(&directory);
+    let read = || files.read(CLUSTER, ShardId(3), ReplicaId(4));
+    assert_eq!(read(), Ok(None));
+    for applied in [5, 9] {
+        files.write(ShardId(3), ReplicaId(4), &encode(&state(applied)).1).expect("written");
+        assert_eq!(read(), Ok(Some(state(applied))));
+    }
+    assert_eq!(files.read(CLUSTER, ShardId(3), ReplicaId(5)), Ok(None));
+}
+
+#[test]
+fn a_checkpoint_that_is_cut_changed_or_anothers_is_not_believed() {
+    let directory = Scratch::new();
+    let files = files(&directory);
+    let good = encode(&state(5)).1;
+    for at in (0..good.len()).step_by(37) {
+        let mut bad = good.clone();
+        bad[at] ^= 4;
+        files.write(ShardId(3), ReplicaId(4), &bad).expect("written");
+        assert!(files.read(CLUSTER, ShardId(3), ReplicaId(4)).is_err(), "byte {at}");
+        files.write(ShardId(3), ReplicaId(4), &good[..at]).expect("written");
+        assert!(files.read(CLUSTER, ShardId(3), ReplicaId(4)).is_err(), "{at} bytes");
+    }
+    files.write(ShardId(3), ReplicaId(8), &good).expect("written");
+    assert!(files.read(CLUSTER, ShardId(3), ReplicaId(8)).is_err(), "another replica's");
+    files.write(ShardId(3), ReplicaId(4), &good).expect("written");
+    assert!(files.read(ClusterId([2; 16]), ShardId(3), ReplicaId(4)).is_err(), "another cluster's");
+}
+
+#[tokio::test]
+async fn the_store_gives_its_newest_good_checkpoint_and_keeps_two() {
+    let store = MemoryStore::new();
+    let newest = || newest_in_store(&store, CLUSTER, ShardId(3), ReplicaId(4));
+    assert_eq!(newest().await, Ok(None));
+    for applied in [7, 30, 400] {
+        let (key, bytes) = encode(&state(applied));
+        store.put(&key, vec![bytes.into()]).await.expect("put");
+        delete_older(&store, CLUSTER, ShardId(3)).await.expect("listed");
+    }
+    assert_eq!(newest().await, Ok(Some(state(400))));
+    assert!(store.stored(&state_key(7)).is_none(), "the third is deleted");
+    store.put(&state_key(400), vec![b"torn"[..].into()]).await.expect("put");
+    assert_eq!(newest().await, Ok(Some(state(30))), "a damaged one is passed over");
+}
+
+fn state_key(applied: u64) -> StoreKey {
+    StoreKey::of_state(CLUSTER, ShardId(3), Index(applied))
+}

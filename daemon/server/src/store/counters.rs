@@ -1,0 +1,70 @@
+//! What is counted of the store, and what it said last when it failed.
+
+use crate::metrics::Counter;
+use holdfast_base::Now;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Shared by who uses the store and who shows it.
+#[derive(Default, Debug)]
+pub struct StoreCounters {
+    /// Objects put and read back.
+    pub uploads: Counter,
+    /// Their bytes.
+    pub uploaded_bytes: Counter,
+    /// Attempts that failed.
+    pub upload_failures: Counter,
+    /// Objects the log could not be read for: they are cut anew.
+    pub uploads_given_up: Counter,
+    /// Objects deleted.
+    pub deletions: Counter,
+    /// Attempts that failed.
+    pub deletion_failures: Counter,
+    /// Checkpoints kept.
+    pub checkpoints: Counter,
+    /// Attempts that failed.
+    pub checkpoint_failures: Counter,
+    /// Ranged GETs for consumers, read-ahead included.
+    pub reads: Counter,
+    /// Bytes these brought.
+    pub read_bytes: Counter,
+    /// Those that failed, or brought wrong bytes.
+    pub read_failures: Counter,
+    /// Blocks that were in the cache.
+    pub cache_hits: Counter,
+    /// Blocks that were not.
+    pub cache_misses: Counter,
+    /// Boottime of the last success; 0 for none.
+    last_success_ns: AtomicU64,
+    /// What failed last, until something succeeds.
+    failing: Mutex<Option<String>>,
+}
+
+impl StoreCounters {
+    /// The store did something.
+    pub fn succeeded(&self, now: Now) {
+        self.last_success_ns.store(now.boottime_ns, Ordering::Relaxed);
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// It did not.
+    pub fn failed(&self, why: String) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// How long ago the last success was; `None` if there was none.
+    #[must_use]
+    pub fn since_success(&self, now: Now) -> Option<Duration> {
+        match self.last_success_ns.load(Ordering::Relaxed) {
+            0 => None,
+            at_ns => Some(Duration::from_nanos(now.boottime_ns.saturating_sub(at_ns))),
+        }
+    }
+
+    /// What failed last, if nothing succeeded since.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

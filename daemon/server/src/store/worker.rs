@@ -1,0 +1,236 @@
+//! Does what a lane asks of the store, one thing at a time, for as long as it takes.
+//!
+//! ```text
+//! work ─▶ waiting ─▶ the first that is due ─▶ try, under a time limit ─▶ Stored ─▶ lane
+//!            ▲                                        │
+//!            └──────── later: 1 s, 2 s ... 60 s ◀─────┘ the store failed
+//! ```
+//!
+//! What fails goes behind what is due, so a deletion that the store denies holds no upload up. An upload
+//! whose object is to be deleted is dropped: its intent was abandoned. Only a log that cannot be read ends
+//! an upload ([`Stored::NotUploaded`]); a store that fails never does.
+
+use super::backoff::Backoff;
+use super::checkpoints::{self, CheckpointFiles};
+use super::counters::StoreCounters;
+use super::log_source::{Log, LogSource};
+use bytes::Bytes;
+use holdfast_base::{Clock, SplitMix64};
+use holdfast_broker::LaneClient;
+use holdfast_lane::{Request, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_tier::store::{Action, Store};
+use holdfast_tier::{ObjectId, ObjectIdentity, ReadBack, StoreKey, upload};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// An object of 64 MiB in this time is half a megabyte a second; a slower store is as good as none.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(120);
+/// A small request.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// A pause as long as this is told as an error: the store has been away for a while.
+const LOUD_FROM: Duration = Duration::from_secs(8);
+
+/// What a worker works with.
+pub struct Worker {
+    /// The site's store.
+    pub store: Arc<dyn Store>,
+    /// The lane's log.
+    pub log: Log,
+    /// Checkpoints beside it.
+    pub files: CheckpointFiles,
+    /// Where answers go.
+    pub lane: Arc<dyn LaneClient>,
+    /// What is shown.
+    pub counters: Arc<StoreCounters>,
+    /// For what is shown.
+    pub clock: Arc<dyn Clock + Send + Sync>,
+    /// Spreads pauses.
+    pub rng: SplitMix64,
+}
+
+struct Waiting {
+    work: StoreWork,
+    not_before: Instant,
+    backoff: Backoff,
+}
+
+/// Why something was not done; it is tried again.
+type Failed = String;
+
+impl Worker {
+    /// Works until nobody can ask for more, or the lane has ended.
+    pub async fn run(mut self, mut asked: UnboundedReceiver<StoreWork>) {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        loop {
+            while let Ok(work) = asked.try_recv() {
+                take(&mut waiting, work, Instant::now());
+            }
+            let now = Instant::now();
+            let Some(at) = waiting.iter().position(|one| one.not_before <= now) else {
+                let next = waiting.iter().map(|one| one.not_before).min();
+                let due = async {
+                    match next {
+                        Some(next) => sleep_until(next).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    work = asked.recv() => match work {
+                        Some(work) => take(&mut waiting, work, Instant::now()),
+                        None => return,
+                    },
+                    () = due => {}
+                }
+                continue;
+            };
+            let mut one = waiting.remove(at);
+            match self.attempt(&one.work).await {
+                Ok(stored) => {
+                    self.counters.succeeded(self.clock.now());
+                    if self.lane.call(Request::Stored(stored)).await.is_none() {
+                        return;
+                    }
+                }
+                Err(why) => {
+                    let pause = one.backoff.next(&mut self.rng);
+                    self.note_failure(&one.work, &why, pause);
+                    one.not_before = Instant::now() + pause;
+                    // Work that came meanwhile may have withdrawn it.
+                    while let Ok(work) = asked.try_recv() {
+                        take(&mut waiting, work, Instant::now());
+                    }
+                    if !is_withdrawn(&waiting, &one.work) {
+                        waiting.push(one);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, work: &StoreWork) -> Result<Stored, Failed> {
+        match work {
+            StoreWork::Upload(job) => {
+                let tried = timeout(UPLOAD_LIMIT, self.upload(job)).await;
+                tried.unwrap_or_else(|_| Err(late(UPLOAD_LIMIT)))
+            }
+            StoreWork::Delete { shard, object } => {
+                let tried = timeout(REQUEST_LIMIT, self.delete(object)).await;
+                tried.unwrap_or_else(|_| Err(late(REQUEST_LIMIT)))?;
+                Ok(Stored::Deleted { shard: *shard, object: object.object })
+            }
+            StoreWork::Checkpoint(state) => {
+                let tried = timeout(REQUEST_LIMIT, self.checkpoint(state)).await;
+                tried.unwrap_or_else(|_| Err(late(REQUEST_LIMIT)))?;
+                Ok(Stored::Checkpointed { shard: state.shard, applied: state.applied })
+            }
+        }
+    }
+
+    async fn upload(&self, job: &UploadJob) -> Result<Stored, Failed> {
+        let (shard, object) = (job.identity.shard, job.identity.object);
+        let given_up = |why: String| {
+            self.counters.uploads_given_up.add(1);
+            Stored::NotUploaded { shard, object, why }
+        };
+        let (plan, mut source) = match LogSource::plan(job, &self.log) {
+            Ok(planned) => planned,
+            Err(error) => return Ok(given_up(error.to_string())),
+        };
+        match upload(&*self.store, plan, &mut source, ReadBack::Tail).await {
+            Ok(manifest) => {
+                self.counters.uploads.add(1);
+                self.counters.uploaded_bytes.add(manifest.object_bytes);
+                tracing::debug!(
+                    shard = shard.0,
+                    %object,
+                    bytes = manifest.object_bytes,
+                    "an object is in the store"
+                );
+                Ok(Stored::Uploaded { shard, manifest })
+            }
+            // The log's bytes are wrong or gone: the same again would change nothing.
+            Err(error) if error.action() == Action::Refuse => Ok(given_up(error.to_string())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn delete(&self, object: &ObjectIdentity) -> Result<(), Failed> {
+        let key = StoreKey::of(object);
+        self.store.delete(&key).await.map_err(|error| error.to_string())?;
+        self.counters.deletions.add(1);
+        Ok(())
+    }
+
+    async fn checkpoint(&self, state: &StateCheckpoint) -> Result<(), Failed> {
+        let (shard, replica) = (state.shard, state.replica);
+        let (key, bytes) = checkpoints::encode(state);
+        let bytes = Bytes::from(bytes);
+        let (files, written) = (self.files.clone(), bytes.clone());
+        let write = move || files.write(shard, replica, &written);
+        match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(format!("a checkpoint cannot be written: {error}")),
+            Err(error) => return Err(error.to_string()),
+        }
+        self.store.put(&key, vec![bytes]).await.map_err(|error| error.to_string())?;
+        self.counters.checkpoints.add(1);
+        if let Err(error) = checkpoints::delete_older(&*self.store, state.cluster, shard).await {
+            // The next one tries again; too many do no harm.
+            tracing::debug!(shard = shard.0, %error, "older checkpoints stay in the store");
+        }
+        Ok(())
+    }
+
+    fn note_failure(&self, work: &StoreWork, why: &str, pause: Duration) {
+        let what = match work {
+            StoreWork::Upload(_) => {
+                self.counters.upload_failures.add(1);
+                "an object is not in the store"
+            }
+            StoreWork::Delete { .. } => {
+                self.counters.deletion_failures.add(1);
+                "an object is not deleted"
+            }
+            StoreWork::Checkpoint(_) => {
+                self.counters.checkpoint_failures.add(1);
+                "a state is not kept"
+            }
+        };
+        self.counters.failed(why.to_owned());
+        let again_s = pause.as_secs_f32();
+        if pause < LOUD_FROM {
+            tracing::warn!(why, again_s, "{what}; it is tried again");
+        } else {
+            tracing::error!(why, again_s, "{what}; it is tried again, and the log fills meanwhile");
+        }
+    }
+}
+
+fn late(limit: Duration) -> Failed {
+    format!("the object store has not answered for {} s", limit.as_secs())
+}
+
+/// Queues work; a deletion takes the upload of its object along.
+fn take(waiting: &mut Vec<Waiting>, work: StoreWork, now: Instant) {
+    if let StoreWork::Delete { object, .. } = &work {
+        waiting.retain(|one| uploaded_by(&one.work) != Some(object.object));
+    }
+    waiting.push(Waiting { work, not_before: now, backoff: Backoff::default() });
+}
+
+fn uploaded_by(work: &StoreWork) -> Option<ObjectId> {
+    match work {
+        StoreWork::Upload(job) => Some(job.identity.object),
+        StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
+    }
+}
+
+fn is_withdrawn(waiting: &[Waiting], work: &StoreWork) -> bool {
+    let deletes = |one: &Waiting, id: ObjectId| matches!(&one.work, StoreWork::Delete { object, .. } if object.object == id);
+    uploaded_by(work).is_some_and(|id| waiting.iter().any(|one| deletes(one, id)))
+}
+
+#[cfg(test)]
+mod tests;
