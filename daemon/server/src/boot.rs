@@ -5,7 +5,7 @@
 //! | 1 arguments and settings | `arguments`, `settings` | HF-1001, HF-1009, HF-1013 to HF-1016 |
 //! | 2 data directory | `directory` | HF-1002, HF-1003 |
 //! | 3 address bound, not yet listening; health told | `listener`, `admin` | HF-1007, HF-1008, HF-1016 |
-//! | 4 device probed and locked | `lane` | HF-1002, HF-1004, HF-1011 |
+//! | 4 store opened, states read; device probed and locked | `lane`, `crate::store` | HF-1002, HF-1004, HF-1011, HF-1017 |
 //! | 5 log made or recovered, shards served | `lane` | HF-1003, HF-1005, HF-1006 |
 //! | 6 listening, READY | here | HF-1007 |
 //! | 7 serving until a signal or the device's end | `serve` | HF-1010 |
@@ -21,7 +21,7 @@ mod wal_report;
 
 use crate::admin;
 use crate::clock::KernelClock;
-use crate::cold_reader::SegmentColdReader;
+use crate::cold_reader::{OldestSlot, SegmentColdReader};
 use crate::lane_pulse::pulse;
 use crate::lane_thread::{LaneDoor, LaneEnd};
 use crate::limits::raise_descriptors;
@@ -32,15 +32,19 @@ use crate::report::{Code, Report};
 use crate::serve::{Service, serve_until_stopped};
 use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
+use crate::store::{self, CheckpointFiles, Log, StoreDesk, StoreReader, Worker, newest_in_store};
 use arguments::Arguments;
-use holdfast_base::LaneId;
-use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, Settings};
+use holdfast_base::{LaneId, ShardId, SplitMix64};
+use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, ObjectReader, Settings};
 use holdfast_io::{BufferPool, SegmentReader};
+use holdfast_lane::{LaneConfig, StateCheckpoint};
 use holdfast_metadata::{BrokerSettings, Image, Listener, NodeFacts};
 use holdfast_protocol::MAX_REQUEST_BYTES;
+use holdfast_tier::store::Store;
 use holdfast_wal::WalConfig;
 use lane::{Begin, Progress};
 use listener::BoundListener;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -50,6 +54,8 @@ use std::time::Duration;
 pub(crate) const LISTENER_NAME: &str = "PLAINTEXT";
 /// Memory kept for reads from the device.
 const COLD_POOL_BYTES: usize = 4 << 20;
+/// For each shard whose state must come from the store.
+const STORE_AT_START_LIMIT: Duration = Duration::from_secs(60);
 /// systemd is asked for more time this often while the log is read.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -95,8 +101,11 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     node.set_facts(facts.clone());
     let static_settings = BrokerSettings::of(&Image::default(), &facts);
     let lane_path = directory.lane_path();
+    let store = options.store_url.as_deref().map(store::open).transpose()?;
     let config = lane::lane_config(&options, &directory, address, listeners)?;
-    let started = lane::start(&options, directory, config)?;
+    let files = checkpoint_files(&options)?;
+    let checkpoints = runtime.block_on(checkpoints(&config, &files, store.as_deref()));
+    let started = lane::start(&options, directory, config, checkpoints)?;
     tracing::info!(
         backend = started.disk.backend,
         direct_io = started.disk.direct_io,
@@ -112,16 +121,41 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let door = LaneDoor::new(started.waker.clone());
     let (pulse, watch) = pulse(door.clone());
     drop(node.lane.set(watch));
+    let oldest = OldestSlot::default();
+    let objects: Arc<dyn ObjectReader> = match &store {
+        Some(store) => Arc::new(StoreReader::new(
+            Arc::clone(store),
+            options.store_cache_bytes,
+            Arc::clone(&node.store),
+            Arc::new(KernelClock),
+        )),
+        None => Arc::new(NoObjects),
+    };
     let broker = Arc::new(Broker::new(BrokerParts {
         node: identity.node,
         lane: Arc::new(door.clone()),
-        cold: Arc::new(SegmentColdReader::new(reader, identity.segment_bytes)),
-        objects: Arc::new(NoObjects),
+        cold: Arc::new(SegmentColdReader::new(
+            reader.clone(),
+            identity.segment_bytes,
+            Arc::clone(&oldest),
+        )),
+        objects,
         clock: Arc::new(KernelClock),
         settings: broker_settings(&options, facts),
     }));
-    let begin =
-        Begin { door: door.clone(), broker: Arc::clone(&broker), node: Arc::clone(&node), pulse };
+    let log = Log { reader, oldest: Arc::clone(&oldest) };
+    let desk = match store {
+        Some(store) => Some(desk(&store, &log, &files, &door, &node)?),
+        None => None,
+    };
+    let begin = Begin {
+        door: door.clone(),
+        broker: Arc::clone(&broker),
+        node: Arc::clone(&node),
+        pulse,
+        oldest,
+        desk,
+    };
     if started.begin.send(begin).is_err() {
         return Err(lane::ended_early());
     }
@@ -217,6 +251,80 @@ fn runtime() -> Result<tokio::runtime::Runtime, Report> {
                 "raise the limits on tasks and open files (TasksMax=, LimitNOFILE=)",
             )
         })
+}
+
+/// Where states of shards lie.
+fn checkpoint_files(options: &Options) -> Result<CheckpointFiles, Report> {
+    let path = options.data_dir.join("state");
+    CheckpointFiles::open(&path).map_err(|error| {
+        Report::new(
+            Code::DataDirectoryDenied,
+            format!("the directory {} cannot be made", path.display()),
+            error.to_string(),
+            "make the data directory writable for the node's user",
+        )
+    })
+}
+
+/// The states that this node's replicas begin with: the file beside the log, else the store's newest.
+/// A replica without one begins with its log, if that is whole.
+async fn checkpoints(
+    config: &LaneConfig,
+    files: &CheckpointFiles,
+    store: Option<&dyn Store>,
+) -> BTreeMap<ShardId, StateCheckpoint> {
+    let cluster = config.founding.cluster;
+    let mut found = BTreeMap::new();
+    for identity in config.founding.identities_on(config.node) {
+        let (shard, replica) = (identity.shard, identity.replica);
+        match files.read(cluster, shard, replica) {
+            Ok(Some(state)) => {
+                found.insert(shard, state);
+                continue;
+            }
+            Ok(None) => {}
+            Err(why) => tracing::error!(shard = shard.0, why, "a checkpoint is not believed"),
+        }
+        let Some(store) = store else { continue };
+        let asked = newest_in_store(store, cluster, shard, replica);
+        match tokio::time::timeout(STORE_AT_START_LIMIT, asked).await {
+            Ok(Ok(Some(state))) => {
+                let applied = state.applied.0;
+                tracing::warn!(shard = shard.0, applied, "this state comes from the object store");
+                found.insert(shard, state);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(shard = shard.0, %error, "no state from the store"),
+            Err(_) => {
+                tracing::warn!(shard = shard.0, "the object store does not answer: no state of it");
+            }
+        }
+    }
+    found
+}
+
+/// Starts those who do the lane's work with the store.
+fn desk(
+    store: &Arc<dyn Store>,
+    log: &Log,
+    files: &CheckpointFiles,
+    door: &LaneDoor,
+    node: &Node,
+) -> Result<StoreDesk, Report> {
+    let worker = || {
+        let mut seed = [0; 8];
+        directory::random(&mut seed)?;
+        Ok(Worker {
+            store: Arc::clone(store),
+            log: log.clone(),
+            files: files.clone(),
+            lane: Arc::new(door.clone()),
+            counters: Arc::clone(&node.store),
+            clock: Arc::new(KernelClock),
+            rng: SplitMix64::new(u64::from_le_bytes(seed)),
+        })
+    };
+    store::start_workers(worker()?, worker()?)
 }
 
 /// What a new log of this size would have.

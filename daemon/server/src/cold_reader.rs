@@ -22,11 +22,11 @@
 
 use holdfast_broker::{ColdError, ColdPlace, ColdRead, ColdReader, Freshness};
 use holdfast_io::SegmentReader;
-use holdfast_wal::Extent;
+use holdfast_wal::{Extent, OldestSegment, SegmentNumber};
 
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Long enough that the device streams, short enough that a slow disk answers in milliseconds.
@@ -40,8 +40,10 @@ const DIRECT_BYTES_MAX: u64 = 256 << 10;
 /// An answer keeps chunks alive of at most so many times its bytes.
 const PINNED_TIMES_MAX: u64 = 2;
 
-/// A file and the number of a chunk in it.
-type Key = (Arc<str>, u64);
+/// A segment and the number of a chunk in its file: not the file, which other segments had before.
+type Key = (SegmentNumber, u64);
+/// Set when the log is recovered.
+pub type OldestSlot = Arc<OnceLock<OldestSegment>>;
 /// Filled by the first job that locks it.
 type Slot = Arc<Mutex<Option<Bytes>>>;
 
@@ -73,7 +75,7 @@ impl Chunks {
             self.chunks.remove(&oldest);
         }
         let slot = Slot::default();
-        self.chunks.insert(key.clone(), Arc::clone(&slot));
+        self.chunks.insert(key, Arc::clone(&slot));
         self.order.push_back(key);
         slot
     }
@@ -86,13 +88,15 @@ pub struct SegmentColdReader {
     /// Every file of the directory is this long.
     file_bytes: u64,
     chunks: Arc<Mutex<Chunks>>,
+    oldest: OldestSlot,
 }
 
 impl SegmentColdReader {
-    /// Over `reader`'s directory, whose files have `file_bytes` each.
+    /// Over `reader`'s directory, whose files have `file_bytes` each; `oldest` says which segments are
+    /// still there.
     #[must_use]
-    pub fn new(reader: SegmentReader, file_bytes: u64) -> SegmentColdReader {
-        SegmentColdReader { reader, file_bytes, chunks: Arc::default() }
+    pub fn new(reader: SegmentReader, file_bytes: u64, oldest: OldestSlot) -> SegmentColdReader {
+        SegmentColdReader { reader, file_bytes, chunks: Arc::default(), oldest }
     }
 
     /// Gives the chunks back once nobody has used any for [`IDLE_AFTER`]. One task at a time.
@@ -127,11 +131,18 @@ impl SegmentColdReader {
         let chunked = wanted > DIRECT_BYTES_MAX;
         let copied = chunked_bytes(places) > wanted * PINNED_TIMES_MAX;
         let read = |place: &ColdPlace| {
-            if chunked {
+            let bytes = if chunked {
                 self.read_chunked(&place.file, place.extent, fresh, copied)
             } else {
                 self.read_exactly(&place.file, place.extent.offset, place.extent.len_bytes.into())
+            };
+            // Asked afterwards: the file may be another segment's by now, with records of its own. The
+            // client asks again, and is led to the object.
+            let segment = place.extent.segment;
+            if self.oldest.get().is_some_and(|oldest| !oldest.still_has(segment)) {
+                return Err(ColdError(format!("segment {} has left the log", segment.0)));
             }
+            bytes
         };
         places.iter().map(read).collect()
     }
@@ -153,7 +164,7 @@ impl SegmentColdReader {
         let mut pieces = Vec::with_capacity(2);
         let mut at = extent.offset;
         while at < end {
-            let chunk = self.chunk(file, at / CHUNK_BYTES, fresh)?;
+            let chunk = self.chunk(file, extent.segment, at / CHUNK_BYTES, fresh)?;
             let from = at % CHUNK_BYTES;
             let until = (end - at + from).min(chunk.len() as u64);
             if until <= from {
@@ -174,8 +185,14 @@ impl SegmentColdReader {
         Ok(joined.freeze())
     }
 
-    fn chunk(&self, file: &Arc<str>, number: u64, fresh: bool) -> Result<Bytes, ColdError> {
-        let key = (Arc::clone(file), number);
+    fn chunk(
+        &self,
+        file: &str,
+        segment: SegmentNumber,
+        number: u64,
+        fresh: bool,
+    ) -> Result<Bytes, ColdError> {
+        let key = (segment, number);
         let slot = self.lock().slot(key, fresh);
         let mut chunk = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = &*chunk {
@@ -244,7 +261,7 @@ mod tests {
         let bytes: Vec<u8> = (0..FILE_BYTES).map(byte_at).collect();
         std::fs::write(path.join("segment"), bytes).expect("a file for the test");
         let reader = SegmentReader::new(&path, BufferPool::new(0)).expect("it is there");
-        (Directory(path), SegmentColdReader::new(reader, FILE_BYTES))
+        (Directory(path), SegmentColdReader::new(reader, FILE_BYTES, OldestSlot::default()))
     }
 
     fn place(offset: u64, len_bytes: u32) -> ColdPlace {
@@ -285,6 +302,17 @@ mod tests {
             [place(0, 100_000), place(CHUNK_BYTES, 100_000), place(CHUNK_BYTES * 2, 100_000)];
         assert_eq!(alive(&thin), 0, "300 KB out of 6 MB are copied");
         assert_eq!(alive(&[place(0, 1_200_000)]), 1, "more than half of a chunk is not");
+    }
+
+    #[test]
+    fn bytes_of_a_segment_that_left_the_log_are_not_believed_however_they_look() {
+        let (_directory, reader) = reader("left");
+        let places = [place(0, 300_000), place(0, 10)];
+        assert!(reader.read_all(&places, false).iter().all(Result::is_ok));
+        let oldest = OldestSegment::fixed(SegmentNumber(2));
+        reader.oldest.set(oldest).expect("it was not set");
+        assert!(reader.read_all(&places, false).iter().all(Result::is_err), "in chunks");
+        assert!(reader.read_all(&places[1..], false)[0].is_err(), "and by itself");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use holdfast_base::{Clock, Now};
 use holdfast_broker::{LaneClient, PendingAnswer};
 use holdfast_consensus::Role;
 use holdfast_io::{WaitableDisk, Waker};
-use holdfast_lane::{Answer, Lane, NodeFacts, Published, Request, Ticket};
+use holdfast_lane::{Answer, Lane, NodeFacts, Published, Request, StoreWork, Ticket};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -147,13 +147,14 @@ pub enum LaneEnd {
 }
 
 /// Runs `lane` until it ends. `pulse` tells who asks how it goes, `publish` is called with every
-/// new picture, `ready` once, when the lane can serve: from then on nobody meets a leader that
+/// new picture, `store_work` with everything that is to be done with the store, `ready` once, when the lane can serve: from then on nobody meets a leader that
 /// still applies what older terms left.
 pub fn run<D: WaitableDisk>(
     mut lane: Lane<D>,
     door: &LaneDoor,
     mut pulse: Pulse,
     mut publish: impl FnMut(Published),
+    mut store_work: impl FnMut(StoreWork),
     ready: impl FnOnce(),
 ) -> LaneEnd {
     let _closed = CloseOnEnd(door);
@@ -161,6 +162,7 @@ pub fn run<D: WaitableDisk>(
     let mut watchdog = Watchdog::from_environment();
     let mut calls = Vec::new();
     let mut answers = Vec::new();
+    let mut work = Vec::new();
     let mut open = OpenCalls::default();
     let mut stop_by_ns = None;
     let mut ready = Some(ready);
@@ -178,6 +180,8 @@ pub fn run<D: WaitableDisk>(
         if let Some(published) = lane.take_published() {
             publish(published);
         }
+        lane.take_store_work(&mut work);
+        work.drain(..).for_each(&mut store_work);
         lane.take_answers(&mut answers);
         for (ticket, answer) in answers.drain(..) {
             open.close(ticket, answer);

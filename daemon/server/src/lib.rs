@@ -29,3 +29,4 @@ pub mod serve;
 pub mod service_manager;
 pub mod settings;
 pub mod status_line;
+pub mod store;

@@ -13,6 +13,7 @@ use crate::lane_pulse::{LaneSnapshot, LaneWatch, SILENT_AFTER};
 use crate::limits::{Limits, Seats};
 use crate::metrics::Metrics;
 use crate::settings::Options;
+use crate::store::StoreCounters;
 use holdfast_base::{Clock, ClusterId, NodeId, Now};
 use holdfast_io::DiskStatus;
 use holdfast_lane::Published;
@@ -70,6 +71,8 @@ pub struct Node {
     pub tail_cache_bytes: u64,
     /// `wal.size`.
     pub wal_bytes: u64,
+    /// What went to the object store and came from it.
+    pub store: Arc<StoreCounters>,
     /// Known once the data directory is open.
     pub identity: OnceLock<Identity>,
     /// Known once the log's device is open.
@@ -99,6 +102,7 @@ impl Node {
             in_flight_bytes: options.in_flight_bytes,
             tail_cache_bytes: options.tail_cache_bytes,
             wal_bytes: options.wal_bytes,
+            store: Arc::default(),
             identity: OnceLock::new(),
             disk: OnceLock::new(),
             lane: OnceLock::new(),

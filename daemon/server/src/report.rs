@@ -71,6 +71,8 @@ codes! {
     SettingInvalid = ("1015", 2);
     /// The address for metrics and health is refused or cannot be used.
     AdminRefused = ("1016", 2);
+    /// The object store cannot be opened.
+    StoreUnusable = ("1017", 2);
 }
 
 /// One message for the operator.

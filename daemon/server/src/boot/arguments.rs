@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Size of the write-ahead log, e.g. 512MiB, 8GiB [wal.size; default: 8GiB, with --dev 2GiB].
     #[arg(long, value_name = "SIZE")]
     pub wal_size: Option<String>,
+    /// Where history is kept, e.g. file:///srv/objects; without it the log is all there is [store.url].
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// How the write-ahead log is written: auto, io_uring or pwritev2 [wal.backend].
     #[arg(long, value_name = "BACKEND")]
     pub wal_backend: Option<String>,
@@ -63,6 +66,7 @@ impl Arguments {
             ("listener.advertise", "--advertise", &self.advertise),
             ("wal.size", "--wal-size", &self.wal_size),
             ("wal.backend", "--wal-backend", &self.wal_backend),
+            ("store.url", "--store", &self.store),
         ];
         for (key, flag, text) in texts {
             given.extend(text.as_ref().map(|text| one(key, flag, text)));

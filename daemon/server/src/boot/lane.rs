@@ -14,16 +14,20 @@ use super::directory::{DataDirectory, random};
 use super::facts::facts;
 use super::wal_report::{of_disk, of_recovery, of_wal};
 use crate::clock::KernelClock;
+use crate::cold_reader::OldestSlot;
 use crate::lane_pulse::Pulse;
 use crate::lane_thread::{LaneDoor, LaneEnd, run};
 use crate::node::Node;
 use crate::report::{Code, Report};
 use crate::settings::Options;
-use holdfast_base::{Clock, LaneId};
+use crate::store::StoreDesk;
+use holdfast_base::{Clock, LaneId, ShardId};
 use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
-use holdfast_lane::{Founding, Lane, LaneConfig, PlantedBugs, Published};
+use holdfast_lane::{
+    Founding, Lane, LaneConfig, PlantedBugs, Published, StateCheckpoint, StoreConfig,
+};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
 use std::collections::BTreeMap;
@@ -71,7 +75,14 @@ pub(crate) struct Begin {
     pub(crate) node: Arc<Node>,
     /// Tells who asks how the lane goes.
     pub(crate) pulse: Pulse,
+    /// To be told which segments the log has.
+    pub(crate) oldest: OldestSlot,
+    /// Where work for the store is left; `None` without one.
+    pub(crate) desk: Option<StoreDesk>,
 }
+
+/// The states that shards start from, by shard.
+pub(crate) type Checkpoints = BTreeMap<ShardId, StateCheckpoint>;
 
 /// The lane's configuration of a node alone.
 pub(crate) fn lane_config(
@@ -102,7 +113,10 @@ pub(crate) fn lane_config(
         listeners,
         tail_cache_bytes: options.tail_cache_bytes,
         facts: facts(options, identity.node, Some(listen)),
-        store: None,
+        store: options
+            .store_url
+            .as_ref()
+            .map(|_| if options.dev { StoreConfig::DEV } else { StoreConfig::SOLE_VOTER }),
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })
@@ -113,13 +127,14 @@ pub(crate) fn start(
     options: &Options,
     directory: DataDirectory,
     config: LaneConfig,
+    checkpoints: Checkpoints,
 ) -> Result<StartedLane, Report> {
     let (progress_out, progress) = channel();
     let (begin, begin_in) = channel();
     let options = options.clone();
     let thread = Builder::new()
         .name("lane-0".to_owned())
-        .spawn(move || body(&options, directory, config, &progress_out, &begin_in))
+        .spawn(move || body(&options, directory, config, checkpoints, &progress_out, &begin_in))
         .map_err(|error| {
             Report::new(
                 Code::SystemRefused,
@@ -151,6 +166,7 @@ fn body(
     options: &Options,
     directory: DataDirectory,
     config: LaneConfig,
+    checkpoints: Checkpoints,
     progress: &Sender<Progress>,
     begin: &Receiver<Begin>,
 ) -> LaneEnd {
@@ -176,8 +192,10 @@ fn body(
         }
     };
     tell(Progress::Opened(disk.waker(), Box::new(disk.status())));
-    let Ok(Begin { door, broker, node, pulse }) = begin.recv() else { return LaneEnd::Stopped };
-    let lane = match make_or_recover(options, directory, config, disk) {
+    let Ok(Begin { door, broker, node, pulse, oldest, desk }) = begin.recv() else {
+        return LaneEnd::Stopped;
+    };
+    let lane = match make_or_recover(options, directory, config, checkpoints, disk) {
         Ok(lane) => lane,
         Err(report) => {
             tell(Progress::Failed(Box::new(report)));
@@ -189,13 +207,20 @@ fn body(
         broker.publish(&published);
         node.publish(published);
     };
-    run(lane, &door, pulse, publish, || tell(Progress::Ready))
+    drop(oldest.set(lane.oldest_segment()));
+    let store_work = |work| {
+        if let Some(desk) = &desk {
+            desk.leave(work);
+        }
+    };
+    run(lane, &door, pulse, publish, store_work, || tell(Progress::Ready))
 }
 
 fn make_or_recover(
     options: &Options,
     mut directory: DataDirectory,
     config: LaneConfig,
+    checkpoints: Checkpoints,
     mut disk: AnyDisk,
 ) -> Result<Lane<AnyDisk>, Report> {
     let path = directory.lane_path();
@@ -205,7 +230,7 @@ fn make_or_recover(
             .map_err(|error| of_wal(&path, options.wal_backend, &error))?;
         directory.mark_log_made()?;
     }
-    Lane::open(disk, config, BTreeMap::new(), KernelClock.now()).map_err(|error| match error {
+    Lane::open(disk, config, checkpoints, KernelClock.now()).map_err(|error| match error {
         DriverError::Wal(error) => of_wal(&path, options.wal_backend, &error),
         other => of_recovery(&path, &other),
     })

@@ -45,6 +45,8 @@ pub enum Kind {
     Filter,
     /// Address and port, or `off`.
     AddressOrOff,
+    /// Where objects go; may be empty.
+    StoreUrl,
 }
 
 impl Kind {
@@ -73,6 +75,7 @@ impl Kind {
                              info,holdfast_lane=debug"
                 .to_owned(),
             Kind::AddressOrOff => "address:port, or off".to_owned(),
+            Kind::StoreUrl => "file:///absolute/directory, or empty".to_owned(),
         }
     }
 }
@@ -151,6 +154,8 @@ const WAL_BYTES_MIN: u64 = 16 * MIB;
 const IN_FLIGHT_BYTES_MIN: u64 = 128 * MIB;
 /// One entry's payload has to fit several times.
 const TAIL_CACHE_BYTES_MIN: u64 = 16 * MIB;
+/// Two blocks of ordinary size, and a footer.
+const STORE_CACHE_BYTES_MIN: u64 = MIB;
 /// Longer than any service manager waits.
 const DRAIN_MS_MAX: u64 = 10 * 60 * 1_000;
 
@@ -179,6 +184,16 @@ declared! {
     "wal.backend": Kind::Word(&["auto", "io_uring", "pwritev2"]), "auto", Start, since "0.1",
         "How the write-ahead log is written",
         "auto takes io_uring where the kernel lets it, else pwritev2.";
+    "store.url": Kind::StoreUrl, "", Start, since "0.1",
+        "Where history is kept",
+        "The site's object store. With it the write-ahead log holds only what is not there yet, and \
+         topics may be far larger than wal.size; without it the log is all there is. A cluster stays \
+         with its store: without it, records that have left the log cannot be read.";
+    "store.cache": Kind::Size { min_bytes: STORE_CACHE_BYTES_MIN }, "64MiB" or "16MiB" under dev,
+        Start, since "0.1",
+        "Memory for blocks of the object store",
+        "Consumers that read history one after the other are served from here. What is read once \
+         does not drive out what is read often.";
     "memory.tail_cache": Kind::Size { min_bytes: TAIL_CACHE_BYTES_MIN },
         "256MiB" or "64MiB" under dev, Start, since "0.1",
         "Memory for the newest records",

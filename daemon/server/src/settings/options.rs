@@ -51,6 +51,10 @@ pub struct Options {
     pub wal_bytes: u64,
     /// How it is written.
     pub wal_backend: WalBackend,
+    /// The object store; `None` without one.
+    pub store_url: Option<String>,
+    /// Bytes of its blocks kept in memory.
+    pub store_cache_bytes: u64,
     /// Payload bytes kept in memory.
     pub tail_cache_bytes: u64,
     /// Bytes of requests in flight.
@@ -103,6 +107,8 @@ impl Options {
             advertised,
             wal_bytes: read.size("wal.size")?,
             wal_backend: read.backend()?,
+            store_url: read.store_url("store.url")?,
+            store_cache_bytes: read.size("store.cache")?,
             tail_cache_bytes: read.size("memory.tail_cache")?,
             in_flight_bytes: usize::try_from(read.size("memory.in_flight")?).unwrap_or(usize::MAX),
             cold_reads_at_once: usize::try_from(read.whole("read.at_once")?).unwrap_or(usize::MAX),
@@ -222,6 +228,18 @@ impl<'a> Reader<'a> {
                  info,holdfast_lane=debug",
             )),
         }
+    }
+
+    fn store_url(&self, key: &str) -> Result<Option<String>, Report> {
+        let url = &self.held(key).text;
+        if url.is_empty() || url.starts_with("file:///") {
+            return Ok((!url.is_empty()).then(|| url.clone()));
+        }
+        Err(self.wrong(
+            key,
+            "this version knows directories only",
+            "give file:///absolute/directory, such as file:///srv/holdfast/objects",
+        ))
     }
 
     fn backend(&self) -> Result<WalBackend, Report> {
