@@ -21,7 +21,7 @@
 //! quarantines that replica and the others go on.
 //!
 //! Caveats: snapshots, backfill and membership changes are not written yet (nothing is trimmed
-//! before objects exist, so a follower that was away is fed from the log); entries older than
+//! while others vote, so a follower that was away is fed from the log); entries older than
 //! the cache are read from the WAL inside the turn.
 
 mod driver;

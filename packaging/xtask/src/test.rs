@@ -30,6 +30,8 @@ const ADVISORY_REPOSITORY: &str = "advisory-db-3157b0e258782691";
 /// Seeds of the simulation in a test run.
 const SIM_SEEDS: &str = "1000";
 /// kill -9 rounds in a test run.
+/// Kills with an object store, over a log that is trimmed several times a round.
+const CRASH_OBJECTS: [&str; 5] = ["--rounds", "5", "--store", "--wal-size", "48MiB"];
 const CRASH_ROUNDS: &str = "10";
 /// Seconds for each fuzz target.
 const FUZZ_SECONDS: &str = "20";
@@ -103,14 +105,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mut command = Command::new(binaries::path(SIM));
         program(command.args(["--planted", "all"]), left)
     });
-    steps.step("crash rounds", |left| {
-        let mut command = Command::new(binaries::path(CRASH));
-        command.args(["--rounds", CRASH_ROUNDS]);
-        command.arg("--kafka-libs").arg(tools::kafka_libs()?);
-        command.arg("--librdkafka").arg(tools::librdkafka()?);
-        command.arg("--holdfastd").arg(binaries::path(DAEMON));
-        program(command.arg("--work").arg(work.directory("crash")?), left)
-    });
+    for (name, directory, options) in [
+        ("crash rounds", "crash", &["--rounds", CRASH_ROUNDS][..]),
+        ("crash rounds, objects", "crash-objects", &CRASH_OBJECTS[..]),
+    ] {
+        steps.step(name, |left| {
+            let mut command = Command::new(binaries::path(CRASH));
+            command.args(options);
+            command.arg("--kafka-libs").arg(tools::kafka_libs()?);
+            command.arg("--librdkafka").arg(tools::librdkafka()?);
+            command.arg("--holdfastd").arg(binaries::path(DAEMON));
+            program(command.arg("--work").arg(work.directory(directory)?), left)
+        });
+    }
     if steps.failed("build") {
         println!("\nThe build failed: the steps after it ran programs of an older build, or none.");
     }

@@ -2,7 +2,7 @@
 //! second opinion on what recovery will find, and the answer to where the kill fell.
 //!
 //! ```text
-//! highest segment with a valid header ─ previous ─▶ ... ─▶ first
+//! highest segment with a valid header ─ previous ─▶ ... ─▶ first, or the `oldest` it names
 //!   frames, one behind the other, until one is not whole ─▶ what lies behind: the tail
 //! ```
 //!
@@ -13,8 +13,8 @@
 //! | other bytes behind the last frame | into a write whose first block did not land |
 //! | one of a new segment's two headers; no frame in the newest segment; the one before without a seal | into the change of segments |
 //!
-//! Caveats: a log without recycled segments is expected (nothing is trimmed before objects exist):
-//! old bytes behind the tail would be taken for a torn frame. With io_uring the kernel may end a
+//! Caveats: in a file that held another segment before, its old bytes behind the tail are taken for a
+//! torn frame, and one new header of two for both. With io_uring the kernel may end a
 //! write after the process is gone; the state is that at the moment of reading.
 
 use std::collections::BTreeMap;
@@ -143,6 +143,7 @@ struct Segment {
     bytes: Vec<u8>,
     number: u64,
     previous: u64,
+    oldest: u64,
     previous_end: usize,
     chain: u32,
     position: u64,
@@ -163,8 +164,9 @@ pub(crate) fn of(directory: &Path) -> Result<Autopsy> {
         }
     }
     let mut chain = Vec::new();
-    let mut next = segments.keys().next_back().copied().unwrap_or(0);
-    while next != 0 {
+    let newest = segments.last_key_value();
+    let (mut next, oldest) = newest.map_or((0, 0), |(number, segment)| (*number, segment.oldest));
+    while next != 0 && next >= oldest {
         let segment = segments
             .remove(&next)
             .ok_or_else(|| format!("{}: segment {next} is missing", directory.display()))?;
@@ -227,11 +229,13 @@ fn segment(file: PathBuf, bytes: Vec<u8>) -> Option<Segment> {
         is_whole(copy, b"HFWALSEG", u32_at(copy, 56) as usize).then_some(at)
     };
     let copies = [valid(0), valid(COPY_BYTES)];
-    let at = copies.into_iter().flatten().next()?;
+    // A file that is given to a new segment has one header of each for a moment.
+    let at = copies.into_iter().flatten().max_by_key(|at| u64_at(&bytes, at + 40))?;
     Some(Segment {
         file,
         number: u64_at(&bytes, at + 40),
         previous: u64_at(&bytes, at + 96),
+        oldest: u64_at(&bytes, at + 136),
         previous_end: usize::try_from(u64_at(&bytes, at + 104)).ok()?,
         chain: u32_at(&bytes, at + 120),
         position: u64_at(&bytes, at + 80),

@@ -65,6 +65,17 @@ pub(crate) struct Struck {
     pub(crate) start_ms: f64,
 }
 
+/// The object store's directory, made: a node never makes it.
+fn store(arguments: &Arguments, directory: &Path) -> Result<Option<PathBuf>> {
+    if !arguments.store {
+        return Ok(None);
+    }
+    let objects = directory.join("objects");
+    fs::create_dir_all(&objects).map_err(|error| format!("{}: {error}", objects.display()))?;
+    let objects = objects.canonicalize().map_err(|error| error.to_string())?;
+    Ok(Some(objects))
+}
+
 impl Cluster {
     /// An empty data directory.
     pub(crate) fn fresh(arguments: &Arguments, number: u32, backend: &str) -> Result<Cluster> {
@@ -77,6 +88,7 @@ impl Cluster {
             log: directory.join("holdfastd.log"),
             address: free_address()?,
             wal_size: arguments.wal_size.clone(),
+            store: store(arguments, &directory)?,
             wal_backend: backend.to_owned(),
         };
         Ok(Cluster {

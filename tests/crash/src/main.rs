@@ -100,9 +100,13 @@ struct Arguments {
     /// How the log is written: both (in turn, a data directory each), auto, io_uring, pwritev2.
     #[arg(long, default_value = "both")]
     wal_backend: Backends,
-    /// Size of the log; it must hold all rounds on a data directory, as nothing is trimmed yet.
+    /// Size of the log; without a store it must hold all rounds on a data directory.
     #[arg(long, default_value = "512MiB")]
     wal_size: String,
+    /// With an object store, a directory: kills fall into uploads, checkpoints and trims, and records
+    /// are read from objects. Wants a log smaller than the records of a few rounds.
+    #[arg(long)]
+    store: bool,
     /// Tests the test: after each kill the last frames of the log are overwritten with zeros, as
     /// if they had been acknowledged without a flush. A round must fail if there were any in the
     /// newest segment: records are lost, and commits.

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     /// `--wal-size`.
     pub(crate) wal_size: String,
+    /// Where `--store` points; none without one.
+    pub(crate) store: Option<PathBuf>,
     /// `--wal-backend`.
     pub(crate) wal_backend: String,
 }
@@ -54,6 +56,7 @@ impl Node {
     pub(crate) fn spawn(settings: &Settings) -> Result<Node> {
         let log = open_log(&settings.log)?;
         let again = log.try_clone().map_err(|error| error.to_string())?;
+        let store = settings.store.iter().map(|path| format!("--store=file://{}", path.display()));
         let child = Command::new(&settings.holdfastd)
             .arg("--dev")
             .arg("--data-dir")
@@ -61,6 +64,7 @@ impl Node {
             .args(["--listen", &settings.address.to_string()])
             .args(["--wal-size", &settings.wal_size])
             .args(["--wal-backend", &settings.wal_backend])
+            .args(store)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(again)

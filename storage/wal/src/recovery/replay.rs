@@ -32,7 +32,7 @@ pub struct RecoveredReplica {
     pub identity: Identity,
     /// Its newest hard state.
     pub hard_state: HardState,
-    /// Its log is trimmed up to here; 0 until objects exist.
+    /// Its log is trimmed up to here; 0 while nothing is.
     pub trimmed: Index,
     /// Term of the entry at `trimmed`.
     pub trimmed_term: Term,

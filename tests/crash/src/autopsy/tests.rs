@@ -145,6 +145,16 @@ fn a_gap_in_the_chain_is_a_fault_of_the_directory() {
     let second = made(2, Some(&first), 1, false);
     fs::write(directory.join("lane-0.segment-00000002"), &second).unwrap();
     assert!(of(&directory).unwrap_err().contains("segment 1 is missing"));
+    // A log that was trimmed names its oldest segment.
+    let mut trimmed = second.clone();
+    for copy in [0, COPY_BYTES] {
+        let header = &mut trimmed[copy..copy + COPY_BYTES];
+        put(header, 136, &2_u64.to_le_bytes());
+        stamp(header, b"HFWALSEG", 2, FRAME_FIXED_BYTES, FRAME_FIXED_BYTES);
+    }
+    fs::write(directory.join("lane-0.segment-00000002"), &trimmed).unwrap();
+    assert_eq!(of(&directory).unwrap().entries, 1);
+    fs::write(directory.join("lane-0.segment-00000002"), &second).unwrap();
     fs::write(directory.join("lane-0.segment-00000001"), &first.bytes).unwrap();
     assert_eq!(of(&directory).unwrap().entries, 1);
     fs::remove_dir_all(&directory).unwrap();
