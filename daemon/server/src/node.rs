@@ -20,6 +20,7 @@ use holdfast_lane::Published;
 use holdfast_metadata::{BrokerSettings, Image, NodeFacts};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How far a node has come.
@@ -71,6 +72,10 @@ pub struct Node {
     pub tail_cache_bytes: u64,
     /// `wal.size`.
     pub wal_bytes: u64,
+    /// `store.url`; `None` without an object store.
+    pub store_url: Option<String>,
+    /// `store.cache`.
+    pub store_cache_bytes: u64,
     /// What went to the object store and came from it.
     pub store: Arc<StoreCounters>,
     /// Known once the data directory is open.
@@ -102,6 +107,8 @@ impl Node {
             in_flight_bytes: options.in_flight_bytes,
             tail_cache_bytes: options.tail_cache_bytes,
             wal_bytes: options.wal_bytes,
+            store_url: options.store_url.clone(),
+            store_cache_bytes: options.store_cache_bytes,
             store: Arc::default(),
             identity: OnceLock::new(),
             disk: OnceLock::new(),
@@ -180,6 +187,15 @@ impl Node {
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.seats.open()
+    }
+
+    /// How long ago the object store last did what it was asked, or the node started; `None` without one.
+    #[must_use]
+    pub fn store_age(&self) -> Option<Duration> {
+        self.store_url.as_ref()?;
+        let now = self.now();
+        let started_ns = now.boottime_ns.saturating_sub(self.started_at.boottime_ns);
+        Some(self.store.since_success(now).unwrap_or(Duration::from_nanos(started_ns)))
     }
 
     /// The lane's numbers, not older than a second if it turns; `None` until there is a lane.

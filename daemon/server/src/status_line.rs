@@ -56,6 +56,9 @@ pub fn line(node: &Node, lane: Option<&LaneSnapshot>) -> String {
             line.push_str(&format!(", {broken} QUARANTINED"));
         }
     }
+    if node.store.failing().is_some() {
+        line.push_str(", OBJECT STORE FAILS");
+    }
     let open = node.open_connections();
     line.push_str(&format!(", {open} connection{}", plural(open)));
     line

@@ -34,6 +34,7 @@ pub(crate) fn json(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "nodes": size.nodes,
         "shards": lane.map(|lane| shards(&image, lane)),
         "wal": wal(node, lane),
+        "store": store(node, lane),
         "lane": lane.map(|lane| json!({
             "age_ms": u64::try_from(lane.age(node.now()).as_millis()).unwrap_or(u64::MAX),
             "turns": lane.turns,
@@ -66,6 +67,26 @@ fn shards(image: &holdfast_metadata::Image, lane: &LaneSnapshot) -> Vec<Value> {
         })
     };
     lane.status.replicas.iter().map(row).collect()
+}
+
+/// `null` without one.
+fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
+    let Some(url) = &node.store_url else { return Value::Null };
+    let store = &node.store;
+    json!({
+        "url": url,
+        "waiting_bytes": lane.map(|lane| lane.status.store_waiting_bytes),
+        "last_success_age_ms": store.since_success(node.now()).map(|age| age.as_millis() as u64),
+        "failing_because": store.failing(),
+        "uploads": store.uploads.get(),
+        "uploaded_bytes": store.uploaded_bytes.get(),
+        "upload_failures": store.upload_failures.get(),
+        "deletions": store.deletions.get(),
+        "checkpoints": store.checkpoints.get(),
+        "reads": store.reads.get(),
+        "read_bytes": store.read_bytes.get(),
+        "read_failures": store.read_failures.get(),
+    })
 }
 
 fn wal(node: &Node, lane: Option<&LaneSnapshot>) -> Value {

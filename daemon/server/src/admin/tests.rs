@@ -69,3 +69,33 @@ async fn a_head_without_end_is_refused_and_others_are_served() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     serving.abort();
 }
+
+#[tokio::test]
+async fn a_store_that_fails_is_seen_on_every_page_and_one_that_is_not_there_on_none() {
+    let without = node();
+    let (_, json) = get(&without, "/status").await;
+    assert!(json.contains("\"store\": null"), "{json}");
+    let (_, page) = get(&without, "/metrics").await;
+    assert!(page.contains("\nholdfast_store_last_success_age_seconds 0\n"), "{page}");
+
+    let flags = ["holdfastd", "--dev", "--data-dir", "/tmp/x", "--store", "file:///srv/objects"];
+    let arguments = Arguments::try_parse_from(flags).expect("parses");
+    let node = Node::new(&settings::load_from(&arguments, &[]).expect("good").options);
+    node.store.uploads.add(3);
+    node.store.upload_failures.add(2);
+    node.store.failed("the bucket is away".to_owned());
+    let (_, json) = get(&node, "/status").await;
+    assert!(json.contains("\"failing_because\": \"the bucket is away\""), "{json}");
+    assert!(json.contains("file:///srv/objects"), "{json}");
+    let (_, page) = get(&node, "/metrics").await;
+    for line in [
+        "holdfast_store_failing 1",
+        "holdfast_store_uploads_total 3",
+        "holdfast_store_failures_total{work=\"upload\"} 2",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
+    }
+    node.store.succeeded(node.now());
+    let (_, page) = get(&node, "/metrics").await;
+    assert!(page.contains("\nholdfast_store_failing 0\n"), "{page}");
+}

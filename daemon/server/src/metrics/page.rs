@@ -18,6 +18,7 @@ pub fn render(node: &Node, lane: Option<&LaneSnapshot>) -> String {
     requests(&mut page, node);
     connections(&mut page, node);
     lane_and_wal(&mut page, node, lane);
+    store(&mut page, node, lane);
     cluster(&mut page, node, lane);
     let metrics = &node.metrics;
     page.many(
@@ -99,6 +100,39 @@ fn lane_and_wal(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>)
     page.one(&WAL_FLUSHES, of(|lane| lane.status.wal.flushes as f64));
     page.one(&WAL_FRAMES, of(|lane| lane.status.wal.frames as f64));
     page.one(&WAL_WRITTEN, of(|lane| lane.status.wal.bytes_written as f64));
+}
+
+fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
+    let store = &node.store;
+    let count = |counter: &super::Counter| counter.get() as f64;
+    page.one(&STORE_WAITING, lane.map_or(0.0, |lane| lane.status.store_waiting_bytes as f64));
+    page.one(&STORE_AGE, node.store_age().map_or(0.0, |age| age.as_secs_f64()));
+    page.one(&STORE_FAILING, f64::from(u8::from(store.failing().is_some())));
+    page.many(
+        &STORE_FAILURES,
+        [
+            (["upload"], count(&store.upload_failures)),
+            (["delete"], count(&store.deletion_failures)),
+            (["checkpoint"], count(&store.checkpoint_failures)),
+            (["read"], count(&store.read_failures)),
+        ],
+    );
+    page.one(&STORE_UPLOADS, count(&store.uploads));
+    page.one(&STORE_UPLOADED, count(&store.uploaded_bytes));
+    page.one(&STORE_GIVEN_UP, count(&store.uploads_given_up));
+    page.one(&STORE_DELETIONS, count(&store.deletions));
+    page.one(&STORE_CHECKPOINTS, count(&store.checkpoints));
+    page.one(&STORE_READS, count(&store.reads));
+    page.one(&STORE_READ, count(&store.read_bytes));
+    page.many(
+        &STORE_BLOCKS,
+        [(["cache"], count(&store.cache_hits)), (["store"], count(&store.cache_misses))],
+    );
+    page.one(&STORE_CACHE, store.cached_bytes() as f64);
+    page.one(
+        &STORE_CACHE_MAX,
+        node.store_url.as_ref().map_or(0.0, |_| node.store_cache_bytes as f64),
+    );
 }
 
 fn cluster(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {

@@ -124,6 +124,35 @@ metrics! {
         "Frames (group commits) written.";
     WAL_WRITTEN = "holdfast_wal_written_bytes_total", Counter, [],
         "Bytes of these frames.";
+    STORE_WAITING = "holdfast_store_waiting_bytes", Gauge, [],
+        "Bytes of committed records that are in no object yet.";
+    STORE_AGE = "holdfast_store_last_success_age_seconds", Gauge, [],
+        "Time since the object store last did what it was asked, or since the start; 0 without a store. \
+         It grows while nobody asks.";
+    STORE_FAILING = "holdfast_store_failing", Gauge, [],
+        "1 if the last request to the object store failed; /status says why.";
+    STORE_FAILURES = "holdfast_store_failures_total", Counter, ["work"],
+        "Attempts that failed, by what was to be done; all are tried again.";
+    STORE_UPLOADS = "holdfast_store_uploads_total", Counter, [],
+        "Objects written and read back.";
+    STORE_UPLOADED = "holdfast_store_uploaded_bytes_total", Counter, [],
+        "Bytes of these objects.";
+    STORE_GIVEN_UP = "holdfast_store_uploads_given_up_total", Counter, [],
+        "Objects that were not written, because the write-ahead log could not be read for them.";
+    STORE_DELETIONS = "holdfast_store_deletions_total", Counter, [],
+        "Objects deleted, since all their records were.";
+    STORE_CHECKPOINTS = "holdfast_store_checkpoints_total", Counter, [],
+        "States of shards kept beside the log and in the store.";
+    STORE_READS = "holdfast_store_reads_total", Counter, [],
+        "Ranged reads for consumers, those ahead of them included.";
+    STORE_READ = "holdfast_store_read_bytes_total", Counter, [],
+        "Bytes these brought.";
+    STORE_BLOCKS = "holdfast_store_blocks_total", Counter, ["from"],
+        "Blocks of objects that consumers needed: from the cache or from the store.";
+    STORE_CACHE = "holdfast_store_cache_bytes", Gauge, [],
+        "Memory taken by blocks and footers of objects.";
+    STORE_CACHE_MAX = "holdfast_store_cache_max_bytes", Gauge, [],
+        "The limit on it (store.cache).";
     TOPICS = "holdfast_topics", Gauge, [],
         "Topics of the cluster.";
     PARTITIONS = "holdfast_partitions", Gauge, [],

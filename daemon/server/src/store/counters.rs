@@ -35,6 +35,8 @@ pub struct StoreCounters {
     pub cache_hits: Counter,
     /// Blocks that were not.
     pub cache_misses: Counter,
+    /// Held by the cache now.
+    cached_bytes: AtomicU64,
     /// Boottime of the last success; 0 for none.
     last_success_ns: AtomicU64,
     /// What failed last, until something succeeds.
@@ -53,6 +55,17 @@ impl StoreCounters {
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
+    /// What the cache holds now.
+    pub fn set_cached_bytes(&self, bytes: u64) {
+        self.cached_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// See [`StoreCounters::set_cached_bytes`].
+    #[must_use]
+    pub fn cached_bytes(&self) -> u64 {
+        self.cached_bytes.load(Ordering::Relaxed)
+    }
+
     /// How long ago the last success was; `None` if there was none.
     #[must_use]
     pub fn since_success(&self, now: Now) -> Option<Duration> {
@@ -66,5 +79,22 @@ impl StoreCounters {
     #[must_use]
     pub fn failing(&self) -> Option<String> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_ends_a_failure_and_its_age_grows() {
+        let at = |boottime_ns| Now { boottime_ns, wall_ms: 0 };
+        let counters = StoreCounters::default();
+        assert_eq!((counters.since_success(at(5)), counters.failing()), (None, None));
+        counters.failed("away".to_owned());
+        assert_eq!(counters.failing().as_deref(), Some("away"));
+        counters.succeeded(at(7));
+        assert_eq!(counters.failing(), None);
+        assert_eq!(counters.since_success(at(9)), Some(Duration::from_nanos(2)));
     }
 }

@@ -115,12 +115,6 @@ impl StoreReader {
             ahead: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
         }))
     }
-
-    /// Bytes in the cache.
-    #[must_use]
-    pub fn cached_bytes(&self) -> u64 {
-        self.0.cache.held_bytes()
-    }
 }
 
 impl ObjectReader for StoreReader {
@@ -277,6 +271,7 @@ impl Shared {
                 self.cache.put_block(object, number, &block);
                 *slot = Some(block);
             }
+            self.counters.set_cached_bytes(self.cache.held_bytes());
         }
         Ok(blocks.into_iter().flatten().collect())
     }

@@ -87,7 +87,7 @@ fn neighbours_are_one_read_up_to_a_gap_and_a_length() {
     }
     let large = places(&written);
     assert_eq!(run_of(&large).len(), 2, "three would be above 2 MiB");
-    let mut other = near.clone();
+    let mut other = near;
     other[1].extent.segment = SegmentNumber(6);
     assert_eq!(run_of(&other).len(), 1, "another segment");
 }
