@@ -29,9 +29,9 @@ const UNIT_EXPOSURE_MAX: &str = "10";
 const ADVISORY_REPOSITORY: &str = "advisory-db-3157b0e258782691";
 /// Seeds of the simulation in a test run.
 const SIM_SEEDS: &str = "1000";
-/// kill -9 rounds in a test run.
 /// Kills with an object store, over a log that is trimmed several times a round.
 const CRASH_OBJECTS: [&str; 5] = ["--rounds", "5", "--store", "--wal-size", "48MiB"];
+/// kill -9 rounds in a test run.
 const CRASH_ROUNDS: &str = "10";
 /// Seconds for each fuzz target.
 const FUZZ_SECONDS: &str = "20";
