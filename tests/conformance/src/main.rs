@@ -9,6 +9,7 @@
 //! Exit status: 0 passed, 77 cannot run here (the reason is the last line), 1 failed.
 
 mod clients;
+mod cold_history;
 mod disk_full;
 mod hostile;
 mod kcat_kill9;
@@ -33,6 +34,8 @@ enum Check {
     Clients(clients::Options),
     /// kcat produces with every codec; kill -9; restart; kcat consumes; everything is there.
     KcatKill9(node::Options),
+    /// Far more records than the log holds go to an object store and come back; stops and kill -9.
+    ColdHistory(cold_history::Options),
     /// The disk and the write-ahead log get full: refused, nothing lost, heals by itself.
     DiskFull(node::Options),
     /// Frames and batches that lie: a clear error or a closed connection, others unharmed.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().check {
         Check::Clients(options) => clients::run(&options),
         Check::KcatKill9(options) => kcat_kill9::run(&options),
+        Check::ColdHistory(options) => cold_history::run(&options),
         Check::DiskFull(options) => disk_full::run(&options),
         Check::Hostile(options) => hostile::run(&options),
         Check::Limits(options) => limits::run(&options),

@@ -1,0 +1,486 @@
+//! Many times more records than the log can hold go in, and every one comes back from offset 0.
+//!
+//! ```text
+//! produce a third ─▶ SIGTERM, start ─▶ a third ─▶ kill -9 with a batch on its way, start ─▶ a third
+//!   ─▶ read all, by our client and by kcat ─▶ kill -9, start ─▶ read all again
+//! ```
+//!
+//! One log of 64 MiB (512 MiB with `--full`), a store that is a directory. Values are written down as a
+//! running checksum for each partition, in the order of their acknowledgements; offsets must have no hole.
+//! That history really came from objects is asked of the node's own counters. A store that is away while
+//! records go in must cost room in the log and nothing else: the directory is taken away once.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use clap::Args;
+use holdfast_bench::batch;
+use holdfast_bench::broker::{Running, free_port};
+use holdfast_bench::client::{
+    Client, Failed, FetchFrom, FetchLimits, PRODUCE_TAIL, fetch_answer, fetch_frame, produce_head,
+};
+use holdfast_bench::clock::{Stopwatch, nap, unix_ms};
+use holdfast_bench::load::value_of;
+
+use crate::node::{self, Place};
+use crate::{Outcome, Result};
+
+const TOPIC: &str = "history";
+const PARTITIONS: usize = 3;
+const BATCH_RECORDS: u64 = 128;
+const VALUE_BYTES: usize = 1_024;
+/// A log that is full is given room within this, as soon as the store takes objects.
+const ROOM_WAIT_S: f64 = 120.0;
+/// The store is away until nothing was taken for so long.
+const AWAY_S: f64 = 4.0;
+/// Committed records are in objects within this: their age and a checkpoint.
+const UPLOAD_WAIT_S: f64 = 60.0;
+/// What a stock producer tries again.
+const RETRIABLE: [i16; 4] = [19, 56, 6, 7];
+
+#[derive(Args, Debug, Clone)]
+#[group(skip)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    node: node::Options,
+    /// 5 GB through a log of 512 MiB, instead of 300 MB through one of 64 MiB.
+    #[arg(long)]
+    full: bool,
+}
+
+/// How much goes through how little.
+struct Size {
+    wal_bytes: u64,
+    produced_bytes: u64,
+}
+
+pub(crate) fn run(options: &Options) -> Result<Outcome> {
+    let size = match options.full {
+        true => Size { wal_bytes: 512 << 20, produced_bytes: 5_000_000_000 },
+        false => Size { wal_bytes: 64 << 20, produced_bytes: 300_000_000 },
+    };
+    let site = Site::fresh(options, &size)?;
+    let outcome = site.run(&size);
+    if outcome.is_ok() {
+        // Gigabytes nobody wants; what failed stays to be looked at.
+        let _ = fs::remove_dir_all(&site.directory);
+    }
+    outcome
+}
+
+struct Site {
+    directory: PathBuf,
+    store: PathBuf,
+    admin: SocketAddr,
+    place: Place,
+}
+
+impl Site {
+    fn fresh(options: &Options, size: &Size) -> Result<Site> {
+        fs::create_dir_all(&options.node.work).map_err(|error| error.to_string())?;
+        let work = options.node.work.canonicalize().map_err(|error| error.to_string())?;
+        let directory = work.join("cold-history");
+        let _ = fs::remove_dir_all(&directory);
+        let store = directory.join("objects");
+        fs::create_dir_all(&store).map_err(|error| error.to_string())?;
+        let port = free_port().map_err(|error| error.to_string())?;
+        let (url, wal) = (format!("file://{}", store.display()), size.wal_bytes.to_string());
+        let admin = format!("admin.address=127.0.0.1:{port}");
+        let kind = options.node.kind(&["--store", &url, "--wal-size", &wal, "--set", &admin])?;
+        let place = Place::fresh(kind, directory.join("node"))?;
+        Ok(Site { directory, store, admin: SocketAddr::from(([127, 0, 0, 1], port)), place })
+    }
+
+    fn run(&self, size: &Size) -> Result<Outcome> {
+        let mut sent = Sent::new();
+        let third = size.produced_bytes / 3;
+        let running = self.place.start()?;
+        let mut client = Client::connect(running.address).map_err(text)?;
+        client.create_topic_and_wait(TOPIC, PARTITIONS as i32).map_err(text)?;
+        sent.produce(&mut client, third)?;
+        running.stop().map_err(text)?;
+        println!("{:.0} MB acknowledged, stopped", sent.bytes as f64 / 1e6);
+
+        let running = self.start()?;
+        let mut client = Client::connect(running.address).map_err(text)?;
+        sent.produce(&mut client, third / 2)?;
+        self.without_store(&mut client, &mut sent, size)?;
+        sent.produce(&mut client, third / 2)?;
+        sent.send_only(&mut client)?;
+        running.kill().map_err(text)?;
+        println!("{:.0} MB acknowledged, kill -9 with a batch on its way", sent.bytes as f64 / 1e6);
+
+        let running = self.start()?;
+        let mut client = Client::connect(running.address).map_err(text)?;
+        sent.resolve(&mut client)?;
+        sent.produce(&mut client, size.produced_bytes.saturating_sub(sent.bytes))?;
+        self.is_uploaded(size, &sent)?;
+        let before = self.metric("holdfast_store_read_bytes_total")?;
+        sent.compare("own client", |partition| read_all(running.address, partition))?;
+        self.came_from_objects(before, size, &sent)?;
+        let with_kcat = Command::new("kcat").arg("-V").stdout(Stdio::null()).status().is_ok();
+        if with_kcat {
+            sent.compare("kcat", |partition| kcat_all(running.address, partition))?;
+        }
+        running.kill().map_err(text)?;
+        println!("kill -9");
+
+        let running = self.start()?;
+        sent.compare("after kill -9", |partition| read_all(running.address, partition))?;
+        running.stop().map_err(text)?;
+        if with_kcat {
+            return Ok(Outcome::Passed);
+        }
+        Ok(Outcome::Skipped("kcat is not installed; our own client read everything".into()))
+    }
+
+    fn start(&self) -> Result<Running> {
+        let running = self.place.start()?;
+        println!("started again: first answer after {:.3} s", running.start_seconds);
+        Ok(running)
+    }
+
+    /// The store's directory goes away until the log is full, and comes back.
+    fn without_store(&self, client: &mut Client, sent: &mut Sent, size: &Size) -> Result<()> {
+        let away = self.directory.join("away");
+        fs::rename(&self.store, &away).map_err(text)?;
+        let before = sent.bytes;
+        let mut refused = Stopwatch::start();
+        // A log may be full for a moment at any time; one without a store stays so.
+        while refused.seconds() < AWAY_S {
+            if !sent.try_one(client)? {
+                nap(Duration::from_millis(20));
+            } else if sent.bytes - before > 2 * size.wal_bytes {
+                return Err("more went in without the store than the log has room for".into());
+            } else {
+                refused = Stopwatch::start();
+            }
+        }
+        let taken = (sent.bytes - before) as f64 / 1e6;
+        let failing = self.metric("holdfast_store_failing")?;
+        fs::rename(&away, &self.store).map_err(text)?;
+        if failing != 1.0 {
+            return Err("the store was away, and holdfast_store_failing was not 1".into());
+        }
+        let clock = Stopwatch::start();
+        sent.produce(client, 1)?;
+        println!(
+            "without the store {taken:.0} MB more went in, then refused; taken again {:.1} s after it \
+             came back",
+            clock.seconds()
+        );
+        Ok(())
+    }
+
+    /// Waits until the log holds less than it may, and most is in objects.
+    fn is_uploaded(&self, size: &Size, sent: &Sent) -> Result<()> {
+        let clock = Stopwatch::start();
+        loop {
+            let waiting = self.metric("holdfast_store_waiting_bytes")?;
+            let live = self.metric("holdfast_wal_live_bytes")?;
+            if waiting == 0.0 && live <= size.wal_bytes as f64 {
+                let stored = bytes_below(&self.store)?;
+                println!(
+                    "{:.0} MB acknowledged: {:.0} MB in the store, {:.0} MB of {:.0} MB of the log in \
+                     use",
+                    sent.bytes as f64 / 1e6,
+                    stored as f64 / 1e6,
+                    live / 1e6,
+                    size.wal_bytes as f64 / 1e6
+                );
+                if stored < sent.bytes {
+                    return Err(
+                        "the store has less than was acknowledged, and nothing waits".into()
+                    );
+                }
+                return Ok(());
+            }
+            if clock.seconds() > UPLOAD_WAIT_S {
+                return Err(format!("after {UPLOAD_WAIT_S} s {waiting} bytes wait for the store"));
+            }
+            nap(Duration::from_millis(200));
+        }
+    }
+
+    /// What the log cannot have was read from the store.
+    fn came_from_objects(&self, before: f64, size: &Size, sent: &Sent) -> Result<()> {
+        let read = self.metric("holdfast_store_read_bytes_total")? - before;
+        let least = (sent.bytes - size.wal_bytes) as f64;
+        println!("{:.0} MB of them came from objects", read / 1e6);
+        if read < least {
+            return Err(format!(
+                "{read} bytes were read from the store, but {least} cannot be in the log"
+            ));
+        }
+        Ok(())
+    }
+
+    fn metric(&self, name: &str) -> Result<f64> {
+        let mut stream = TcpStream::connect(self.admin).map_err(text)?;
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).map_err(text)?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).map_err(text)?;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = line.and_then(|value| value.trim().parse().ok());
+        value.ok_or_else(|| format!("the metrics page has no {name}"))
+    }
+}
+
+/// What one partition was given, or gave back.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Records {
+    count: u64,
+    /// Over all values in order.
+    checksum: u32,
+}
+
+impl Records {
+    fn push(&mut self, value: &[u8]) {
+        self.count += 1;
+        self.checksum = crc32c::crc32c_append(self.checksum, value);
+    }
+}
+
+/// Everything acknowledged.
+struct Sent {
+    /// Printable, to cut values from.
+    filler: Vec<u8>,
+    partitions: [Records; PARTITIONS],
+    bytes: u64,
+    turn: usize,
+    /// Sent to the partition whose turn it is, with nobody to hear the answer.
+    in_doubt: bool,
+}
+
+impl Sent {
+    fn new() -> Sent {
+        let filler = value_of(64 << 10, 11).iter().map(|byte| b'!' + byte % 90).collect();
+        Sent { filler, partitions: Default::default(), bytes: 0, turn: 0, in_doubt: false }
+    }
+
+    fn next_values(&self) -> Vec<Vec<u8>> {
+        let first = self.partitions[self.turn].count;
+        let value = |number: u64| {
+            let mut value = format!("{}-{number}-", self.turn).into_bytes();
+            let from = number.wrapping_mul(7_919) as usize % (self.filler.len() - VALUE_BYTES);
+            value.extend_from_slice(&self.filler[from..from + VALUE_BYTES - value.len()]);
+            value
+        };
+        (first..first + BATCH_RECORDS).map(value).collect()
+    }
+
+    fn next_batch(&self) -> Vec<u8> {
+        let values = self.next_values();
+        batch::build(values.iter().map(Vec::as_slice), unix_ms())
+    }
+
+    fn acknowledged(&mut self) {
+        for value in self.next_values() {
+            self.bytes += value.len() as u64;
+            self.partitions[self.turn].push(&value);
+        }
+        self.turn = (self.turn + 1) % PARTITIONS;
+    }
+
+    /// One batch; `false` when it is refused for now.
+    fn try_one(&mut self, client: &mut Client) -> Result<bool> {
+        match client.produce(TOPIC, self.turn as i32, &self.next_batch()) {
+            Ok(appended) if appended.base_offset as u64 == self.partitions[self.turn].count => {
+                self.acknowledged();
+                Ok(true)
+            }
+            Ok(appended) => Err(format!(
+                "partition {} took a batch at offset {}, not {}",
+                self.turn, appended.base_offset, self.partitions[self.turn].count
+            )),
+            Err(Failed::Code { code, .. }) if RETRIABLE.contains(&code) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn produce(&mut self, client: &mut Client, bytes: u64) -> Result<()> {
+        let end = self.bytes + bytes;
+        let mut refused = Stopwatch::start();
+        while self.bytes < end {
+            if self.try_one(client)? {
+                refused = Stopwatch::start();
+            } else if refused.seconds() > ROOM_WAIT_S {
+                return Err(format!("no room in the log for {ROOM_WAIT_S} s"));
+            } else {
+                nap(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+
+    fn send_only(&mut self, client: &mut Client) -> Result<()> {
+        let batch = self.next_batch();
+        let mut head = produce_head(TOPIC, self.turn as i32, -1, batch.len());
+        client.send(&mut head, &[&batch, &PRODUCE_TAIL]).map_err(text)?;
+        self.in_doubt = true;
+        Ok(())
+    }
+
+    /// Finds out what became of the batch in doubt: there whole, or not at all.
+    fn resolve(&mut self, client: &mut Client) -> Result<()> {
+        let end = client.end_offset(TOPIC, self.turn as i32).map_err(text)? as u64;
+        let known = self.partitions[self.turn].count;
+        if self.in_doubt && end == known + BATCH_RECORDS {
+            self.acknowledged();
+        } else if end != known {
+            return Err(format!("partition {} ends at {end} instead of {known}", self.turn));
+        }
+        self.in_doubt = false;
+        Ok(())
+    }
+
+    fn compare(&self, who: &str, read: impl Fn(usize) -> Result<Records>) -> Result<()> {
+        let clock = Stopwatch::start();
+        for (partition, sent) in self.partitions.iter().enumerate() {
+            let back = read(partition)?;
+            if back != *sent {
+                return Err(format!(
+                    "{who}, partition {partition}: sent {} records ({:08x}), back {} ({:08x})",
+                    sent.count, sent.checksum, back.count, back.checksum
+                ));
+            }
+        }
+        let (seconds, bytes) = (clock.seconds(), self.bytes as f64);
+        let count: u64 = self.partitions.iter().map(|partition| partition.count).sum();
+        println!("{who}: {count} records equal, {:.0} MB/s", bytes / 1e6 / seconds);
+        Ok(())
+    }
+}
+
+/// Reads a partition from offset 0 to its end; an error of a partition is tried again, as clients do.
+fn read_all(address: SocketAddr, partition: usize) -> Result<Records> {
+    let mut client = Client::connect(address).map_err(text)?;
+    let end = client.end_offset(TOPIC, partition as i32).map_err(text)?;
+    let limits = FetchLimits { wait_ms: 500, min_bytes: 1, partition_bytes: 1 << 20 };
+    let mut records = Records::default();
+    let mut refused = Stopwatch::start();
+    while (records.count as i64) < end {
+        let from = FetchFrom { partition: partition as i32, offset: records.count as i64 };
+        let mut frame = fetch_frame(TOPIC, &[from], limits);
+        client.send(&mut frame, &[]).map_err(text)?;
+        let before = records.count;
+        let answered = fetch_answer(client.receive().map_err(text)?, |part| {
+            batch::walk(part.records, true).map_err(Failed::Wrong)?;
+            for (offset, value) in batch::values(part.records).map_err(Failed::Wrong)? {
+                if offset as u64 != records.count {
+                    let expected = records.count;
+                    let why = format!("partition {partition}: {offset} came, not {expected}");
+                    return Err(Failed::Wrong(why));
+                }
+                records.push(&value);
+            }
+            Ok(())
+        });
+        match answered {
+            Ok(()) if records.count > before => refused = Stopwatch::start(),
+            Ok(()) => {}
+            Err(Failed::Code { code, .. }) if RETRIABLE.contains(&code) => {
+                nap(Duration::from_millis(50));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        if refused.seconds() > ROOM_WAIT_S {
+            return Err(format!("partition {partition}: nothing more after {}", records.count));
+        }
+    }
+    Ok(records)
+}
+
+/// The same by a stock client, line by line.
+fn kcat_all(address: SocketAddr, partition: usize) -> Result<Records> {
+    let mut child = Command::new("kcat")
+        .args(["-C", "-b", &address.to_string(), "-t", TOPIC, "-p", &partition.to_string()])
+        .args(["-o", "beginning", "-e", "-q", "-X", "check.crcs=true", "-f", "%o %s\n"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(text)?;
+    let out = child.stdout.take().ok_or("kcat has no output")?;
+    let read = lines_of(BufReader::new(out), partition);
+    let status = child.wait().map_err(text)?;
+    if !status.success() {
+        return Err(format!("kcat ended: {status}"));
+    }
+    read
+}
+
+fn lines_of(mut out: impl BufRead, partition: usize) -> Result<Records> {
+    let mut records = Records::default();
+    let mut line = Vec::new();
+    while out.read_until(b'\n', &mut line).map_err(text)? > 0 {
+        let whole = line.strip_suffix(b"\n").unwrap_or(&line);
+        let offset = records.count.to_string();
+        let value = whole.strip_prefix(offset.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        let Some(value) = value else {
+            return Err(format!("partition {partition}: offset {offset} did not come in its turn"));
+        };
+        records.push(value);
+        line.clear();
+    }
+    Ok(records)
+}
+
+fn bytes_below(directory: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory).map_err(text)? {
+        let entry = entry.map_err(text)?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_a_doubled_and_a_changed_record_are_each_found() {
+        let mut sent = Sent::new();
+        sent.acknowledged();
+        let values = sent_values();
+        let mut good = Records::default();
+        values.iter().for_each(|value| good.push(value));
+        let back = |records: Records| {
+            sent.compare("a test", |partition| {
+                Ok(if partition == 0 { records } else { <_>::default() })
+            })
+        };
+        assert!(back(good).is_ok());
+        let mut less = Records::default();
+        values[1..].iter().for_each(|value| less.push(value));
+        assert!(back(less).is_err());
+        let mut more = good;
+        more.push(&values[0]);
+        assert!(back(more).is_err());
+        let mut swapped = Records::default();
+        values.iter().rev().for_each(|value| swapped.push(value));
+        assert!(back(swapped).is_err());
+    }
+
+    fn sent_values() -> Vec<Vec<u8>> {
+        Sent::new().next_values()
+    }
+
+    #[test]
+    fn a_hole_in_the_offsets_of_a_client_is_found() {
+        let read = |lines: &str| lines_of(lines.as_bytes(), 0);
+        assert_eq!(read("0 a\n1 b\n").map(|records| records.count), Ok(2));
+        assert!(read("0 a\n2 b\n").is_err());
+        assert!(read("0 a\n0 a\n").is_err());
+    }
+}
