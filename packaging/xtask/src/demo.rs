@@ -5,16 +5,20 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::binaries;
+use crate::clock::{Stopwatch, nap};
 use crate::install;
 use crate::node::Node;
 use crate::run::{Result, output, root};
 
 /// Records of the round trip.
 const RECORDS: &str = "1000";
+/// Objects are there within this; `--dev` cuts them after five seconds.
+const OBJECTS_WAIT: Duration = Duration::from_secs(60);
 /// Most files listed of the data directory.
 const LISTED_MAX: usize = 12;
 
@@ -42,13 +46,42 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             options.port
         ));
     }
-    let node = Node::start(&data, options.port, None)?;
+    // Beside the data: a node refuses a directory that holds what is not its own.
+    let objects = PathBuf::from(format!("{}-objects", data.display()));
+    fs::create_dir_all(&objects).map_err(|error| format!("{}: {error}", objects.display()))?;
+    let objects = objects.canonicalize().map_err(|error| error.to_string())?;
+    let before = records_in(&objects).len();
+    let node = Node::start(&data, options.port, Some(&objects), None)?;
     let bootstrap = node.address.to_string();
-    let mut trip = Command::new(binaries::path(binaries::BENCH));
-    trip.args(["roundtrip", "--bootstrap", &bootstrap, "--topic", "demo", "--partitions", "3"]);
-    trip.args(["--records", RECORDS]);
-    let line = output(&mut trip)?;
+    let trip = |more: &[&str]| {
+        let mut trip = Command::new(binaries::path(binaries::BENCH));
+        trip.args(["roundtrip", "--bootstrap", &bootstrap, "--topic", "demo", "--partitions", "3"]);
+        output(trip.args(["--records", RECORDS]).args(more))
+    };
+    let line = trip(&[])?;
     println!("\nProduced to topic `demo`, consumed and compared byte for byte:\n  {line}");
+    // Three partitions in as many shards: each goes to an object of its own after five seconds.
+    let clock = Stopwatch::start();
+    while records_in(&objects).len() < before + 3 {
+        if clock.elapsed() > OBJECTS_WAIT {
+            return Err(format!("no objects in {} after a minute", objects.display()));
+        }
+        nap();
+    }
+    node.stop()?;
+    let node = Node::start(&data, options.port, Some(&objects), None)?;
+    let line = trip(&["--again"])?;
+    println!(
+        "\nThe node was stopped and started; what is in objects it reads from there. The same records, \
+         from these objects:\n  {line}"
+    );
+    for (path, bytes) in records_in(&objects).into_iter().rev().take(3) {
+        println!("  {bytes:>12} bytes  {}", path.display());
+    }
+    println!(
+        "  a stranger reads them with: python3 storage/tier/reader/read_objects.py {}",
+        objects.display()
+    );
     tell(&bootstrap, &data);
     if options.check {
         node.stop()?;
@@ -87,6 +120,14 @@ fn tell(bootstrap: &str, data: &Path) {
         println!("  ... and {} files more", files.len() - LISTED_MAX);
     }
     println!("  {total:>12} bytes in {} files, preallocated write-ahead log included", files.len());
+}
+
+/// Objects with records, oldest first; not the states beside them.
+fn records_in(objects: &Path) -> Vec<(PathBuf, u64)> {
+    let mut files = files_under(objects);
+    files.retain(|(path, _)| !path.components().any(|part| part.as_os_str() == "state"));
+    files.sort();
+    files
 }
 
 fn files_under(directory: &Path) -> Vec<(PathBuf, u64)> {

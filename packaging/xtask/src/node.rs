@@ -23,11 +23,20 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it accepts connections; its log goes to `log` or to us.
-    pub(crate) fn start(data: &Path, port: u16, log: Option<File>) -> Result<Self> {
+    /// Starts a node and waits until it accepts connections; its log goes to `log` or to us. With
+    /// `objects`, history goes to that directory.
+    pub(crate) fn start(
+        data: &Path,
+        port: u16,
+        objects: Option<&Path>,
+        log: Option<File>,
+    ) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = Command::new(binaries::path(binaries::DAEMON));
         command.arg("--dev").arg("--data-dir").arg(data).arg("--listen").arg(address.to_string());
+        if let Some(objects) = objects {
+            command.arg(format!("--store=file://{}", objects.display()));
+        }
         command.stdin(Stdio::null());
         if let Some(log) = log {
             let again = log.try_clone().map_err(|error| error.to_string())?;

@@ -41,6 +41,9 @@ enum Mode {
         /// Records in all.
         #[arg(long, default_value_t = 10_000)]
         records: u64,
+        /// Sends nothing: reads what the last round trip with the same numbers sent.
+        #[arg(long)]
+        again: bool,
     },
     /// Highest produce throughput with batches of 1 KiB records.
     Produce {
@@ -141,9 +144,9 @@ fn main() -> ExitCode {
 
 fn run(mode: Mode) -> Result<Value> {
     match mode {
-        Mode::Roundtrip { target, records } => {
-            let outcome =
-                round_trip::run(target.bootstrap, &target.topic, target.partitions, records)?;
+        Mode::Roundtrip { target, records, again } => {
+            let trip = if again { round_trip::again } else { round_trip::run };
+            let outcome = trip(target.bootstrap, &target.topic, target.partitions, records)?;
             let (records, bytes, apis) = (outcome.records, outcome.bytes, outcome.apis);
             Ok(json!({"mode": "roundtrip", "records": records, "bytes": bytes, "apis": apis}))
         }
