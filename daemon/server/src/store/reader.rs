@@ -6,7 +6,8 @@
 //!                                                └─▶ goes on where it ended? ─▶ next blocks, beside the answer
 //! ```
 //!
-//! A reader is known by where it goes on: (partition, next offset). So no session is needed, and two
+//! What is read ahead waits in a stock of its reader's own (`stock`), then goes where every block goes. A
+//! reader is known by where it goes on: (partition, next offset). So no session is needed, and two
 //! consumers at the same place share what is read ahead. What is forgotten costs a GET, never a record.
 //!
 //! Invariants: nothing leaves that was not checked by [`holdfast_tier`]. Damaged bytes are asked for
@@ -15,6 +16,8 @@
 //!
 //! Caveat: nothing is read ahead beyond an object, as only the lane knows the next one.
 
+mod stock;
+
 use super::counters::StoreCounters;
 use bytes::Bytes;
 use holdfast_base::{Clock, PartitionKey};
@@ -22,16 +25,14 @@ use holdfast_batch::Limits;
 use holdfast_broker::{ColdError, ObjectAnswer, ObjectRead, ObjectReader, ObjectWant};
 use holdfast_lane::ObjectPlace;
 use holdfast_tier::store::{Action, Store};
-use holdfast_tier::{
-    Block, BlockCache, Footer, ObjectError, PartitionRow, ReadAhead, StoreKey, Tail,
-};
+use holdfast_tier::{Block, BlockCache, Footer, ObjectError, PartitionRow, StoreKey, Tail};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use stock::{Past, Under, kib, take_room};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Well below the 30 s in which clients give a request up.
 const READ_LIMIT: Duration = Duration::from_secs(10);
@@ -40,10 +41,10 @@ const TRIES_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Readers that are remembered.
 const READERS_MAX: usize = 1024;
-/// GETs ahead at a time: consumers that wait come first.
-const AHEAD_AT_ONCE: usize = 4;
-/// What is read ahead takes at most this part of the cache at a time.
-const CACHE_SHARE: u64 = 4;
+/// A consumer asks again long before; what waits for one that does not is given to others.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+/// One GET ahead takes at most this part of the room there is for all.
+const AHEAD_SHARE: u64 = 2;
 
 /// Reads objects of a store.
 #[derive(Clone)]
@@ -55,7 +56,10 @@ struct Shared {
     readers: Mutex<Readers>,
     counters: Arc<StoreCounters>,
     clock: Arc<dyn Clock + Send + Sync>,
+    /// KiB for what is read ahead.
     ahead: Arc<Semaphore>,
+    /// At a time for one reader.
+    ahead_bytes_max: u64,
 }
 
 /// A reader by the place where it goes on.
@@ -68,16 +72,27 @@ struct Readers {
     order: VecDeque<Reader>,
 }
 
-#[derive(Default)]
-struct Past {
-    read_ahead: ReadAhead,
-    /// A GET under way for it.
-    under_way: Option<JoinHandle<()>>,
-}
-
 impl Readers {
     fn take(&mut self, reader: Reader) -> Past {
         self.known.remove(&reader).unwrap_or_default()
+    }
+
+    /// As [`Readers::give_up_one`], if that one has not come back for [`IDLE_AFTER`].
+    fn give_up_idle(&mut self) -> bool {
+        self.order.retain(|reader| self.known.contains_key(reader));
+        let oldest = self.order.front().and_then(|reader| self.known.get(reader));
+        oldest.is_some_and(|past| past.since.elapsed() >= IDLE_AFTER) && self.give_up_one()
+    }
+
+    /// Whoever has waited longest gives up what waits for it; `false` when nobody has anything.
+    fn give_up_one(&mut self) -> bool {
+        while let Some(oldest) = self.order.pop_front() {
+            if let Some(mut past) = self.known.remove(&oldest) {
+                past.give_up();
+                return true;
+            }
+        }
+        false
     }
 
     fn put(&mut self, reader: Reader, past: Past) {
@@ -90,9 +105,7 @@ impl Readers {
         self.known.insert(reader, past);
         self.order.push_back(reader);
         while self.order.len() > READERS_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
+            self.give_up_one();
         }
     }
 }
@@ -106,13 +119,16 @@ impl StoreReader {
         counters: Arc<StoreCounters>,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> StoreReader {
+        // One budget, half for what is read again and half for what will be read.
+        let ahead_bytes = cache_bytes / 2;
         StoreReader(Arc::new(Shared {
             store,
-            cache: BlockCache::new(cache_bytes),
+            cache: BlockCache::new(cache_bytes - ahead_bytes),
             readers: Mutex::default(),
             counters,
             clock,
-            ahead: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
+            ahead: Arc::new(Semaphore::new(kib(ahead_bytes))),
+            ahead_bytes_max: ahead_bytes / AHEAD_SHARE,
         }))
     }
 }
@@ -146,51 +162,74 @@ impl Shared {
         offset: i64,
         max_bytes: u64,
     ) -> Result<Vec<Bytes>, ColdError> {
-        let past = this.lock().take((read.partition, offset));
-        if let Some(under_way) = past.under_way {
-            // What is wanted is most likely in it. If not, it is asked for below.
-            drop(under_way.await);
-        }
+        let mut past = this.lock().take((read.partition, offset));
         let footer = this.footer(&read.object).await?;
         let row = footer.partition(&read.partition).ok_or_else(|| nothing_there(read, offset))?;
         let plan = footer
             .plan_read(&read.partition, offset, max_bytes)
             .ok_or_else(|| nothing_there(read, offset))?;
-        let blocks = this.blocks(&footer, plan.blocks).await?;
+        let object = read.object.identity.object;
+        past.gather(object, plan.blocks.clone()).await;
+        let blocks = this.blocks(&footer, plan.blocks.clone(), Some(&past)).await?;
         let (pieces, end) = cut(&blocks, offset, max_bytes);
         if pieces.is_empty() {
             return Err(nothing_there(read, offset));
         }
-        Shared::go_on(this, past.read_ahead, (read.partition, offset..end), &footer, &row);
+        // The last one may have more for the next read.
+        past.used(object, plan.blocks.end - 1);
+        Shared::go_on(this, past, (read.partition, offset..end), &footer, &row);
         Ok(pieces)
     }
 
     /// Remembers the reader, and reads on for it.
     fn go_on(
         this: &Arc<Shared>,
-        past: ReadAhead,
+        mut past: Past,
         (partition, read): (PartitionKey, Range<i64>),
         footer: &Footer,
         row: &PartitionRow,
     ) {
         let end = read.end;
-        let (read_ahead, ahead) = past.after(read, footer, row);
-        let mut under_way = None;
-        let share = this.cache.budget_bytes() / CACHE_SHARE;
-        if !ahead.blocks.is_empty() && bytes_of(footer, &ahead.blocks) <= share {
-            let permit = Arc::clone(&this.ahead).try_acquire_owned().ok();
-            under_way = permit.map(|permit| {
-                let (this, footer) = (Arc::clone(this), footer.clone());
-                tokio::spawn(async move {
-                    let read = timeout(READ_LIMIT, this.blocks(&footer, ahead.blocks)).await;
-                    if let Ok(Err(error)) = read {
-                        tracing::debug!(%error, "nothing was read ahead");
-                    }
-                    drop(permit);
-                })
-            });
+        let (read_ahead, ahead) = past.read_ahead.after(read, footer, row);
+        past.read_ahead = read_ahead;
+        past.since = Instant::now();
+        if let Some(under) = this.read_on(footer, ahead.blocks) {
+            past.expects(under);
         }
-        this.lock().put((partition, end), Past { read_ahead, under_way });
+        this.lock().put((partition, end), past);
+    }
+
+    /// GETs blocks for a reader that will most likely want them, as many as there is room for.
+    fn read_on(self: &Arc<Shared>, footer: &Footer, mut blocks: Range<u32>) -> Option<Under> {
+        while !blocks.is_empty() && bytes_of(footer, &blocks) > self.ahead_bytes_max {
+            blocks.end -= 1;
+        }
+        if blocks.is_empty() {
+            return None;
+        }
+        let room = loop {
+            match take_room(&self.ahead, bytes_of(footer, &blocks)) {
+                Some(room) => break room,
+                None if self.lock().give_up_idle() => {}
+                // What others wait for stays theirs: less, then.
+                None if blocks.len() > 1 => blocks.end -= blocks.len() as u32 / 2,
+                None => return None,
+            }
+        };
+        let (this, object, footer) =
+            (Arc::clone(self), footer.head().identity.object, footer.clone());
+        let blocks = tokio::spawn(async move {
+            let numbers = blocks.clone();
+            match timeout(READ_LIMIT, this.blocks(&footer, blocks, None)).await {
+                Ok(Ok(read)) => numbers.zip(read).collect(),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "nothing was read ahead");
+                    Vec::new()
+                }
+                Err(_) => Vec::new(),
+            }
+        });
+        Some(Under { blocks, object, room })
     }
 
     async fn at_time(
@@ -206,7 +245,7 @@ impl Shared {
         loop {
             let plan = footer.plan_by_timestamp(&read.partition, from, timestamp_ms);
             let Some(plan) = plan else { return Ok(Vec::new()) };
-            for block in self.blocks(&footer, plan.blocks).await? {
+            for block in self.blocks(&footer, plan.blocks, None).await? {
                 let found = block
                     .find_by_timestamp(from, timestamp_ms, &limits)
                     .map_err(|error| ColdError(format!("a batch cannot be opened: {error}")))?;
@@ -246,12 +285,22 @@ impl Shared {
         }
     }
 
-    /// These blocks: from the cache, and all that lies between the first and the last that are not
-    /// there in one GET.
-    async fn blocks(&self, footer: &Footer, wanted: Range<u32>) -> Result<Vec<Block>, ColdError> {
+    /// These blocks: from what was read ahead, from the cache, and all that lies between the first and
+    /// the last that are in neither in one GET.
+    async fn blocks(
+        &self,
+        footer: &Footer,
+        wanted: Range<u32>,
+        past: Option<&Past>,
+    ) -> Result<Vec<Block>, ColdError> {
         let object = footer.head().identity.object;
-        let mut blocks: Vec<Option<Block>> =
-            wanted.clone().map(|number| self.cache.block(object, number)).collect();
+        let mut blocks: Vec<Option<Block>> = wanted
+            .clone()
+            .map(|number| {
+                let read_ahead = past.and_then(|past| past.block(object, number));
+                read_ahead.or_else(|| self.cache.block(object, number))
+            })
+            .collect();
         let missing = |block: &Option<Block>| block.is_none();
         self.counters.cache_hits.add(blocks.iter().flatten().count() as u64);
         let first = blocks.iter().position(missing);

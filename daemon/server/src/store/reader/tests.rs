@@ -19,11 +19,16 @@ struct Site {
 }
 
 async fn site(written: &Written) -> Site {
+    site_with(written, 64 << 20).await
+}
+
+async fn site_with(written: &Written, cache_bytes: u64) -> Site {
     let store = MemoryStore::new();
     let place = written.put(&store).await;
     let counters = Arc::<StoreCounters>::default();
     let shared: Arc<dyn Store> = Arc::new(store.clone());
-    let reader = StoreReader::new(shared, 64 << 20, Arc::clone(&counters), Arc::new(KernelClock));
+    let clock = Arc::new(KernelClock);
+    let reader = StoreReader::new(shared, cache_bytes, Arc::clone(&counters), clock);
     Site { store, reader, place, counters }
 }
 
@@ -101,25 +106,67 @@ async fn what_was_read_once_is_read_from_memory() {
     assert!(site.counters.cache_hits.get() > 0 && site.counters.cache_misses.get() > 0);
 }
 
-#[tokio::test]
-async fn a_reader_that_goes_on_finds_the_next_blocks_there() {
+/// Twenty megabytes of each partition.
+fn long(partitions: i32) -> Written {
     let mut written = Written::default();
     for _ in 0..200 {
-        written.entry().batch(partition(0), &[1], 100_000, 0);
+        for at in 0..partitions {
+            written.entry().batch(partition(at), &[1], 100_000, 0);
+        }
     }
-    let site = site(&written).await;
-    let (mut offset, mut reads) = (0, 0);
-    while offset < 200 {
-        let found = site.from(partition(0), offset, 510_000).await.expect("it is there");
-        offset += found.concat().len() as i64 / (100_000 + 60);
-        reads += 1;
+    written
+}
+
+/// Reads on from `offset`, and returns where to go on.
+async fn read_on(site: &Site, written: &Written, partition: PartitionKey, offset: i64) -> i64 {
+    let found = site.from(partition, offset, 510_000).await.expect("it is there").concat();
+    assert!(found == expected(written, partition, offset, 510_000));
+    offset + 5
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_on_finds_the_next_blocks_there_however_small_the_cache() {
+    for (cache_bytes, gets_max) in [(64 << 20, 12), (16 << 20, 16), (4 << 20, 45)] {
+        let written = long(1);
+        let site = site_with(&written, cache_bytes).await;
+        let mut offset = 0;
+        while offset < 200 {
+            offset = read_on(&site, &written, partition(0), offset).await;
+        }
+        // Windows of 1, 2, 4 and 8 MiB, as far as there is room, and the first read of its own.
+        let gets = site.counters.reads.get();
+        assert!(gets <= gets_max, "{gets} GETs for 40 reads, {cache_bytes}");
+        let bytes = site.counters.read_bytes.get();
+        assert!(bytes < 22_000_000, "each byte comes once: {bytes}, {cache_bytes}");
     }
-    assert_eq!(reads, 40, "five batches a read");
-    // 20 MB; windows of 1, 2, 4 and 8 MiB, and the first read of its own.
-    let gets = site.counters.reads.get();
-    assert!(gets <= 12, "{gets} GETs for {reads} reads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_readers_is_bounded_and_all_are_served() {
+    let written = long(3);
+    let site = site_with(&written, 16 << 20).await;
+    let room = || site.reader.0.ahead.available_permits();
+    let all = room();
+    assert_eq!(all, 8 << 10);
+    let mut offsets = [0; 3];
+    while offsets[2] < 200 {
+        for (at, offset) in (0..).zip(&mut offsets) {
+            *offset = read_on(&site, &written, partition(at), *offset).await;
+        }
+    }
     let bytes = site.counters.read_bytes.get();
-    assert!(bytes < 22_000_000, "each byte comes once: {bytes}");
+    assert!(bytes < 70_000_000, "what waited for one was not given to another: {bytes}");
+
+    let mut offset = 0;
+    while offset < 50 {
+        offset = read_on(&site, &written, partition(0), offset).await;
+    }
+    assert!(room() < all, "something waits");
+    assert!(!site.reader.0.lock().give_up_idle());
+    sleep(IDLE_AFTER).await;
+    while site.reader.0.lock().give_up_idle() {}
+    tokio::task::yield_now().await;
+    assert_eq!(room(), all, "of readers that do not come back all is given back");
 }
 
 #[tokio::test(start_paused = true)]
