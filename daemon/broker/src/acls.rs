@@ -10,13 +10,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-/// Kafka's words, which tools print.
+/// Kafka's words, which tools print. It has others for who only looks.
 const NO_AUTHORIZER: StrBytes = StrBytes::from_static_str("No Authorizer is configured.");
+const NO_AUTHORIZER_ON_THE_BROKER: StrBytes =
+    StrBytes::from_static_str("No Authorizer is configured on the broker");
 
 pub(crate) fn describe() -> DescribeAclsResponse {
     DescribeAclsResponse::default()
         .with_error_code(AclError::SecurityDisabled.code())
-        .with_error_message(Some(NO_AUTHORIZER))
+        .with_error_message(Some(NO_AUTHORIZER_ON_THE_BROKER))
 }
 
 pub(crate) fn create(request: &CreateAclsRequest) -> CreateAclsResponse {
@@ -41,8 +43,10 @@ mod tests {
 
     #[test]
     fn no_rule_is_taken_that_nothing_would_follow() {
-        assert_eq!(describe().error_code, 54);
-        assert!(describe().resources.is_empty());
+        let described = describe();
+        assert_eq!((described.error_code, described.resources.len()), (54, 0));
+        let words = described.error_message;
+        assert_eq!(words.as_deref(), Some("No Authorizer is configured on the broker"));
         let creations = vec![AclCreation::default(), AclCreation::default()];
         let created = create(&CreateAclsRequest::default().with_creations(creations)).results;
         let filters = vec![DeleteAclsFilter::default()];

@@ -5,7 +5,8 @@
 //! | preferred | ELECTION_NOT_NEEDED | PREFERRED_LEADER_NOT_AVAILABLE: shards cannot be handed over yet |
 //! | unclean | ELECTION_NOT_NEEDED, as in Kafka while there is a leader | refused: never without `holdfast cluster recover` |
 //!
-//! Asked for all partitions at once, Kafka leaves out those that need nothing; so do we.
+//! Asked for all partitions at once, Kafka names every topic and leaves out the partitions that need
+//! nothing; so do we.
 
 use crate::broker::{Broker, View};
 use crate::leadership::{Whereabouts, whereabouts, wire_node};
@@ -49,26 +50,17 @@ pub(crate) fn handle(
     response.with_replica_election_results(results)
 }
 
-/// Every partition that an election would change, or cannot.
+/// Every topic, with the partitions that an election would change, or cannot.
 fn all(view: &View, elect: impl Fn(&str, i32) -> PartitionResult) -> Vec<ReplicaElectionResult> {
     let not_needed = ElectLeadersError::ElectionNotNeeded.code();
-    let mut results = Vec::new();
-    for (name, topic) in view
-        .image
-        .topics_by_name
-        .keys()
-        .filter_map(|name| view.image.topic(name).map(|topic| (name, topic)))
-    {
+    let topics = view.image.topics_by_name.iter().map(|(name, topic)| {
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        let partitions: Vec<PartitionResult> = (0..count)
+        let partitions = (0..count)
             .map(|index| elect(name, index))
-            .filter(|result| result.error_code != not_needed)
-            .collect();
-        if !partitions.is_empty() {
-            results.push(write(TopicName(StrBytes::from(name.clone())), partitions));
-        }
-    }
-    results
+            .filter(|result| result.error_code != not_needed);
+        write(TopicName(StrBytes::from(name.clone())), partitions.collect())
+    });
+    topics.collect()
 }
 
 fn elect(view: &View, name: &str, partition: i32, election: i8) -> PartitionResult {
@@ -108,11 +100,40 @@ fn write(topic: TopicName, partitions: Vec<PartitionResult>) -> ReplicaElectionR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::double::bench;
+    use crate::double::{Bench, ORDERS, bench, published, topic};
+    use holdfast_base::{NodeId, ReplicaId, ShardId, Term};
+    use holdfast_lane::{Leader, Leaders};
+    use holdfast_metadata::ShardPlacement;
     use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn ask(election_type: i8, partitions: Option<Vec<i32>>) -> ElectLeadersResponse {
+        ask_of(&bench(), election_type, partitions)
+    }
+
+    /// `orders` has a second replica on node 2, and its shard this leader.
+    fn led_by(leader: Option<u32>) -> Bench {
         let bench = bench();
+        // The shard the double has already shown a leader for would keep it.
+        let shard = ShardId(2);
+        let mut orders = topic("orders", ORDERS, 2);
+        orders.partitions.iter_mut().for_each(|partition| partition.shard = shard);
+        let mut shown = published(&[orders]);
+        let replicas = vec![(ReplicaId(2), NodeId(1)), (ReplicaId(3), NodeId(2))];
+        let placement = ShardPlacement { replication_factor: 2, replicas };
+        Arc::make_mut(&mut shown.image).shards = Arc::new(BTreeMap::from([(shard, placement)]));
+        let leader = leader.map(|node| (shard, Leader { node: NodeId(node), term: Term(7) }));
+        shown.leaders = Arc::new(leader.into_iter().collect::<Leaders>());
+        bench.broker.publish(&shown);
+        bench
+    }
+
+    fn ask_of(
+        bench: &Bench,
+        election_type: i8,
+        partitions: Option<Vec<i32>>,
+    ) -> ElectLeadersResponse {
         let topics = partitions.map(|partitions| {
             let name = TopicName(StrBytes::from_static_str("orders"));
             vec![TopicPartitions::default().with_topic(name).with_partitions(partitions)]
@@ -138,7 +159,26 @@ mod tests {
 
     #[test]
     fn asked_for_all_partitions_those_that_need_nothing_are_left_out() {
-        assert_eq!(codes(&ask(PREFERRED, None)), [] as [i16; 0]);
+        let answer = ask(PREFERRED, None);
+        assert_eq!(codes(&answer), [] as [i16; 0]);
+        let topics = answer.replica_election_results.iter().map(|topic| topic.topic.to_string());
+        assert_eq!(topics.collect::<Vec<_>>(), ["compacted", "orders"], "Kafka names them all");
+    }
+
+    #[test]
+    fn a_leader_that_should_not_lead_is_shown_and_stays() {
+        let bench = led_by(Some(2));
+        assert_eq!(codes(&ask_of(&bench, PREFERRED, Some(vec![1]))), [80]);
+        assert_eq!(codes(&ask_of(&bench, PREFERRED, None)), [80, 80]);
+        assert_eq!(codes(&ask_of(&led_by(Some(1)), PREFERRED, None)), [] as [i16; 0]);
+    }
+
+    #[test]
+    fn who_may_have_lost_records_is_never_elected_and_the_way_out_is_named() {
+        let answer = ask_of(&led_by(None), UNCLEAN, Some(vec![0]));
+        assert_eq!(codes(&answer), [83]);
+        let words = answer.replica_election_results[0].partition_result[0].error_message.clone();
+        assert!(words.is_some_and(|words| words.contains("holdfast cluster recover")));
     }
 
     #[test]
