@@ -70,6 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     for (name, check) in [
         ("kcat over kill -9", "kcat-kill9"),
+        ("cold history", "cold-history"),
         ("disk full", "disk-full"),
         ("hostile frames", "hostile"),
         ("limits", "limits"),
