@@ -142,7 +142,8 @@ impl World {
             SplitMix64::new(seed ^ (place as u64 + 1) << 32 ^ node.starts).next_u64();
         let now = node.clock.now(now_ns);
         let opened = node.device.open().map_err(|error| error.to_string()).and_then(|disk| {
-            Lane::open(disk, node.config.clone(), BTreeMap::new(), now).map_err(|error| error.to_string())
+            Lane::open(disk, node.config.clone(), BTreeMap::new(), now)
+                .map_err(|error| error.to_string())
         });
         match opened {
             Ok(lane) => {
