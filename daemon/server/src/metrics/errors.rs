@@ -5,8 +5,7 @@
 //! length 4 │ correlation id 4 │ tags 1 (flexible versions) │ throttle 4 (from a version on) │ error 2
 //! ```
 //!
-//! Caveat: administrative APIs that answer for each topic or resource have no such error; what they
-//! refuse is not counted. Partitions of the others are, in `part_errors`.
+//! Errors of single partitions, topics, resources and groups are counted in `part_errors`.
 
 use holdfast_protocol::Api;
 use holdfast_protocol::messages::ApiKey;
@@ -28,7 +27,7 @@ const PLACES: &[(Api, i16, i16, i16)] = &[
     (Api::SaslHandshake, 99, 0, 99),
     (Api::DescribeAcls, 0, 0, 99),
     (Api::ElectLeaders, 0, 1, 99),
-    // From version 1 on another field stands before it.
+    // From version 1 on another field stands before it: see `part_errors`.
     (Api::AlterPartitionReassignments, 0, 0, 0),
     (Api::ListPartitionReassignments, 0, 0, 99),
     (Api::ListConfigResources, 0, 0, 99),

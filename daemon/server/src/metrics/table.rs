@@ -64,9 +64,9 @@ metrics! {
         "Time from the whole request to its answer; a Fetch or JoinGroup that waits is counted with \
          its wait.";
     ERRORS = "holdfast_request_errors_total", Counter, ["api", "code"],
-        "Answers that are an error as a whole, and partitions refused by Produce, Fetch, ListOffsets, \
-         OffsetCommit, OffsetFetch and DeleteRecords, by Kafka's error code; what administrative \
-         APIs refuse of single topics and resources is not counted.";
+        "Answers that are an error as a whole, and what was refused of single partitions, topics, \
+         resources, groups and access rules, by Kafka's error code; parts of Metadata and of answers \
+         that describe groups, topics or logs are not counted.";
     CLOSING = "holdfast_requests_closing_total", Counter, ["api"],
         "Requests that ended their connection: malformed, of an unknown version, or refused with \
          acks=0.";
