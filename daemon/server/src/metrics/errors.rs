@@ -52,8 +52,10 @@ pub fn answer_error(key: i16, version: i16, answer: &[u8]) -> Option<i16> {
 mod tests {
     use super::*;
     use holdfast_protocol::messages::{
+        AlterPartitionReassignmentsResponse, DescribeAclsResponse, ElectLeadersResponse,
         FindCoordinatorResponse, HeartbeatResponse, InitProducerIdResponse, JoinGroupResponse,
-        LeaveGroupResponse, OffsetDeleteResponse, SyncGroupResponse,
+        LeaveGroupResponse, ListConfigResourcesResponse, ListPartitionReassignmentsResponse,
+        OffsetDeleteResponse, SaslHandshakeResponse, SyncGroupResponse,
     };
     use holdfast_protocol::{Response, encode_response};
 
@@ -79,12 +81,47 @@ mod tests {
                 Api::OffsetDelete,
                 Response::OffsetDelete(OffsetDeleteResponse::default().with_error_code(79)),
             ),
+            (
+                Api::SaslHandshake,
+                Response::SaslHandshake(SaslHandshakeResponse::default().with_error_code(79)),
+            ),
+            (
+                Api::DescribeAcls,
+                Response::DescribeAcls(DescribeAclsResponse::default().with_error_code(79)),
+            ),
+            (
+                Api::ElectLeaders,
+                Response::ElectLeaders(ElectLeadersResponse::default().with_error_code(79)),
+            ),
+            (
+                Api::AlterPartitionReassignments,
+                Response::AlterPartitionReassignments(
+                    AlterPartitionReassignmentsResponse::default().with_error_code(79),
+                ),
+            ),
+            (
+                Api::ListPartitionReassignments,
+                Response::ListPartitionReassignments(
+                    ListPartitionReassignmentsResponse::default().with_error_code(79),
+                ),
+            ),
+            (
+                Api::ListConfigResources,
+                Response::ListConfigResources(
+                    ListConfigResourcesResponse::default().with_error_code(79),
+                ),
+            ),
         ];
         let mut found = 0;
         for (api, answer) in &answers {
             for row in holdfast_protocol::SUPPORTED.iter().filter(|row| row.api == *api) {
                 for version in row.accepted_min..=row.max {
-                    let has_it = *api != Api::FindCoordinator || version <= 3;
+                    let has_it = match api {
+                        Api::FindCoordinator => version <= 3,
+                        Api::ElectLeaders => version >= 1,
+                        Api::AlterPartitionReassignments => version == 0,
+                        _ => true,
+                    };
                     let Ok(bytes) = encode_response(7, version, answer) else { continue };
                     let expected = has_it.then_some(79);
                     assert_eq!(
@@ -96,7 +133,7 @@ mod tests {
                 }
             }
         }
-        assert!(found > 25, "only {found} versions");
+        assert!(found > 35, "only {found} versions");
     }
 
     #[test]
