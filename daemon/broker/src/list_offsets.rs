@@ -128,11 +128,12 @@ async fn resolve(
         Some(Err(refusal)) => return Err(error_of(&refusal, version)),
         None => return Err(ListOffsetsError::KafkaStorageError),
     };
-    let slice = match answer.found {
+    let slices = match answer.found {
         FoundOffset::Offset { offset, timestamp_ms } => {
             return Ok((offset, timestamp_ms, answer.leader_epoch));
         }
-        FoundOffset::InBatch(slice) => slice,
+        FoundOffset::InBatch(slice) => vec![slice],
+        FoundOffset::InFirstOf(slices) => slices,
     };
     let topic = view.image.topic_by_id(key.topic);
     let storage_error = |error: &dyn std::fmt::Display| {
@@ -145,20 +146,23 @@ async fn resolve(
         OffsetQuery::AtTime(timestamp_ms) => Some(timestamp_ms),
         _ => None,
     };
-    let batch =
-        broker.load_batch(slice, timestamp_ms).await.map_err(|error| storage_error(&error))?;
-    // The object's index claimed a record of that time, and no batch of it has one.
-    let Some(batch) = batch else { return Ok((-1, -1, -1)) };
-    let mut limits = topic.map(|topic| limits_of(&view.image, topic)).unwrap_or_default();
-    // It was accepted once; today's settings do not make it unreadable.
-    limits.batch_bytes_max = limits.batch_bytes_max.max(batch.len());
-    limits.keys_required = false;
-    let record = match query {
-        OffsetQuery::AtTime(timestamp_ms) => find_by_timestamp(&batch, timestamp_ms, &limits),
-        _ => max_timestamp_record(&batch, &limits),
-    };
-    let (offset, timestamp_ms) = record.map_err(|error| storage_error(&error))?.unwrap_or((-1, -1));
-    Ok((offset, timestamp_ms, answer.leader_epoch))
+    for slice in slices {
+        let batch = broker.load_batch(slice, timestamp_ms).await;
+        // None: an object's index claimed a record of that time, and no batch of it has one.
+        let Some(batch) = batch.map_err(|error| storage_error(&error))? else { continue };
+        let mut limits = topic.map(|topic| limits_of(&view.image, topic)).unwrap_or_default();
+        // It was accepted once; today's settings do not make it unreadable.
+        limits.batch_bytes_max = limits.batch_bytes_max.max(batch.len());
+        limits.keys_required = false;
+        let record = match query {
+            OffsetQuery::AtTime(timestamp_ms) => find_by_timestamp(&batch, timestamp_ms, &limits),
+            _ => max_timestamp_record(&batch, &limits),
+        };
+        if let Some((offset, timestamp_ms)) = record.map_err(|error| storage_error(&error))? {
+            return Ok((offset, timestamp_ms, answer.leader_epoch));
+        }
+    }
+    Ok((-1, -1, answer.leader_epoch))
 }
 
 fn error_of(refusal: &Refusal, version: i16) -> ListOffsetsError {

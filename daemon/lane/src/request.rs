@@ -270,9 +270,11 @@ pub enum FoundOffset {
         /// -1 when it has none.
         timestamp_ms: i64,
     },
-    /// The record lies in this batch: the broker walks it. For a time it may lie in a later one of the
-    /// same object, if that is where the slice lies.
+    /// The record lies in this batch: the broker walks it.
     InBatch(RecordSlice),
+    /// For a time: the record lies in the first of these that has one, behind the place that an object's
+    /// slice names or in the batch that another begins with. There may be none.
+    InFirstOf(Vec<RecordSlice>),
 }
 
 /// One partition of a DeleteRecords call.

@@ -9,7 +9,7 @@
 //!             last_stable  <= high_watermark
 //! ```
 //!
-//! `durable` is what this node's WAL has flushed. Until objects exist `uploaded` and `trimmed`
+//! `durable` is what this node's WAL has flushed. Without an object store `uploaded` and `trimmed`
 //! stay 0. Each position is a field of its owner (the WAL, the driver, a partition), which
 //! asserts its own inequality where it moves it.
 

@@ -18,7 +18,7 @@
 //! Plans, bytes, lookups and read-ahead are pure; time and random ids are arguments; only
 //! [`store`] and [`upload()`] wait for anything.
 //!
-//! Caveats: this room is not wired into a node yet. Key ids are written as zeros (nothing is
+//! Caveats: key ids are written as zeros (nothing is
 //! encrypted). Aborted transactions have no index in the footer; they come with transactions, and
 //! with a new version. Objects of one shard mix its partitions; per-partition compaction of
 //! objects is not here. Stores other than a directory and memory need only `ObjectStoreAdapter`,

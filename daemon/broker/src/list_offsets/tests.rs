@@ -63,6 +63,15 @@ async fn a_time_is_looked_for_in_an_object_batch_by_batch() {
         bench.lane.answer(found(FoundOffset::InBatch(in_object(9, from))));
         assert_eq!(ask(&bench, "orders", timestamp, 7).await, (0, offset, at), "{from}");
     }
+    let cached = RecordSlice::Cached(Bytes::from(batch_at(50, 5)));
+    for (slices, offset) in [
+        (vec![in_object(9, 50), in_object(9, 45), cached.clone()], 47),
+        (vec![in_object(9, 50), cached], 52),
+        (vec![in_object(9, 50)], -1),
+    ] {
+        bench.lane.answer(found(FoundOffset::InFirstOf(slices)));
+        assert_eq!(ask(&bench, "orders", 1_002, 7).await.1, offset, "the first that has one");
+    }
     bench.lane.answer(found(FoundOffset::InBatch(in_object(9, 45))));
     assert_eq!(ask(&bench, "orders", -3, 7).await, (0, 49, 1_004), "the greatest timestamp");
     bench.lane.answer(found(FoundOffset::InBatch(in_object(8, 45))));

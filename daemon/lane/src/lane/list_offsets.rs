@@ -8,8 +8,9 @@
 //! | latest tiered | the last offset in an object; -1 if none is |
 //! | greatest timestamp, at time | the batch that holds the record, on the WAL or in an object; the caller walks it |
 //!
-//! Caveat: by time, an object is chosen by the largest timestamp its batches claim. Where a compressed
-//! batch claims more than its records have, the answer may be "none" although a later object has one.
+//! By time, an object is chosen by the largest timestamp that its batches claim. The record that has it
+//! may lie below the log start, so the next object and the log are named too. Caveat: where compressed
+//! batches of two objects in a row claim more than their records have, a later object is not looked at.
 
 use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
@@ -17,8 +18,12 @@ use holdfast_io::Disk;
 use super::Lane;
 use crate::batch_index::{BatchIndex, Row};
 use crate::request::{
-    Answer, FoundOffset, ListOffsetsPartition, OffsetAnswer, OffsetQuery, Reason, Refusal, Ticket,
+    Answer, FoundOffset, ListOffsetsPartition, OffsetAnswer, OffsetQuery, Reason, RecordSlice,
+    Refusal, Ticket,
 };
+
+/// Objects that are looked into for a time.
+const OBJECTS_BY_TIME: usize = 2;
 
 impl<D: Disk> Lane<D> {
     pub(super) fn list_offsets(
@@ -74,14 +79,18 @@ impl<D: Disk> Lane<D> {
             }
             OffsetQuery::AtTime(ms) => {
                 let objects = partition.objects().iter();
-                let object = objects
-                    .filter(|object| older(object.base_offset))
-                    .find(|object| object.max_timestamp_ms >= ms);
-                if let Some(object) = object {
-                    let offset = object.base_offset.max(log_start);
-                    return self.found_in_object(shard, &key, offset, at(offset));
+                let offsets: Vec<i64> = objects
+                    .filter(|object| object.max_timestamp_ms >= ms)
+                    .map(|object| object.base_offset.max(log_start))
+                    .filter(|offset| older(*offset))
+                    .take(OBJECTS_BY_TIME)
+                    .collect();
+                let row = index.and_then(|index| index.at_time(ms)).copied();
+                if let Some(first) = offsets.first() {
+                    let leader_epoch = at(*first);
+                    return self.found_in_one_of(shard, &key, &offsets, row, leader_epoch);
                 }
-                index.and_then(|index| index.at_time(ms)).copied()
+                row
             }
         };
         let Some(row) = row else { return Ok(plain(-1, -1)) };
@@ -90,6 +99,24 @@ impl<D: Disk> Lane<D> {
             .slice(row.extent(), row.base_offset)
             .ok_or_else(|| self.refuse(shard, &key, Reason::Storage))?;
         Ok(OffsetAnswer { leader_epoch, found: FoundOffset::InBatch(slice) })
+    }
+
+    /// The record lies in one of the objects that hold `offsets`, in the first that has one, or behind
+    /// them in the log.
+    fn found_in_one_of(
+        &mut self,
+        shard: ShardId,
+        key: &PartitionKey,
+        offsets: &[i64],
+        row: Option<Row>,
+        leader_epoch: i32,
+    ) -> Result<OffsetAnswer, Refusal> {
+        let refused = self.refuse(shard, key, Reason::Storage);
+        let in_objects = offsets.iter().map(|offset| self.in_object(shard, key, *offset, 1));
+        let slices: Option<Vec<RecordSlice>> = in_objects.map(|found| Some(found?.0)).collect();
+        let mut slices = slices.ok_or(refused)?;
+        slices.extend(row.and_then(|row| self.slice(row.extent(), row.base_offset)));
+        Ok(OffsetAnswer { leader_epoch, found: FoundOffset::InFirstOf(slices) })
     }
 
     /// The record lies in the object that holds `offset`, there or later.

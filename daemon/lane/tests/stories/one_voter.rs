@@ -129,6 +129,7 @@ fn offsets_by_end_start_and_time_come_from_the_committed_prefix() {
         };
         match results.remove(0).unwrap().found {
             FoundOffset::Offset { offset, .. } => offset,
+            FoundOffset::InFirstOf(_) => panic!("there is no store"),
             FoundOffset::InBatch(slice) => {
                 BatchHeader::parse(&node.bytes_of(slice)).unwrap().base_offset
             }
