@@ -163,9 +163,12 @@ def play_group(library, options, patience_s):
         last = max(row[1] for row in again.records if row[0] == partition)
         check(f"partition {partition} still with the static member", len(sent) // PARTITIONS - 1, last)
 
+    # Both before either goes: the one that stays is assigned anew then, has read nothing since, and
+    # librdkafka has no offset to commit.
     for member in (first, again):
         member.say("commit")
         wait("commit", lambda: "committed" in member.words, [member])
+    for member in (first, again):
         member.say("close")
         wait("close", lambda: "closed" in member.words, [member])
         member.process.wait()
