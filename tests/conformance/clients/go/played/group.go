@@ -77,12 +77,15 @@ func group(library Library, options Options) {
 		check(fmt.Sprintf("partition %d still with the static member", partition), committed-1, last)
 	}
 
-	for _, member := range two {
-		for _, command := range []string{"commit", "close"} {
+	// Both commit before either goes: the one that stays is assigned anew then, and has read nothing.
+	for _, command := range []string{"commit", "close"} {
+		for _, member := range two {
 			member.say(command)
 			done := func() bool { return slices.Contains(member.now().Done, command) }
 			wait(command, []*process{member}, done)
 		}
+	}
+	for _, member := range two {
 		<-member.ended
 	}
 	send(fresh * shares)
