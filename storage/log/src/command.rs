@@ -12,10 +12,10 @@
 //! kind 4 SetConfig     kind 5 SetLogStart       kind 6 ExpireProducers
 //! kind 7 PutGroup      kind 8 RemoveGroup       kind 9 CommitOffsets
 //! kind 10 RemoveOffsets  kind 11 Intent         kind 12 Manifest
-//! kind 13 ObjectStep                                                         all version 1
+//! kind 13 ObjectStep   kind 14 MergeIntent                                   all version 1
 //! ```
 //!
-//! Bodies of kinds 7 to 10 are in `command/group.rs`, those of 11 to 13 in `object.rs`; 7 to 10 and 12
+//! Bodies of kinds 7 to 10 are in `command/group.rs`, those of 11 to 14 in `object.rs`; 7 to 10 and 12
 //! alone vary in length.
 //!
 //! Kinds 2 to 5 and 1 begin with the *place*: topic id 16, partition 4 (i32), generation 4 (u32).
@@ -78,6 +78,7 @@ const REMOVE_OFFSETS: u8 = 10;
 const INTENT: u8 = 11;
 const MANIFEST: u8 = 12;
 const OBJECT_STEP: u8 = 13;
+const MERGE_INTENT: u8 = 14;
 
 const VERSION: u8 = 1;
 
@@ -212,6 +213,8 @@ pub enum Command {
     Manifest(Manifest),
     /// Kind 13.
     ObjectStep(ObjectStep),
+    /// Kind 14: as kind 11, of an object that will be made of others.
+    MergeIntent(Intent),
 }
 
 /// Walks a command section. After the first error it ends.
@@ -254,6 +257,7 @@ fn decode(section: &mut Reader<'_>) -> Result<Command, BrokenInvariant> {
         INTENT => return Ok(Command::Intent(Intent::decode(bytes)?)),
         MANIFEST => return Ok(Command::Manifest(Manifest::decode(bytes)?)),
         OBJECT_STEP => return Ok(Command::ObjectStep(ObjectStep::decode(bytes)?)),
+        MERGE_INTENT => return Ok(Command::MergeIntent(Intent::decode(bytes)?)),
         APPEND_BATCH => Command::AppendBatch(decode_append(&mut body)?),
         CREATE_PARTITION => {
             let (partition, generation) = decode_place(&mut body)?;
@@ -338,6 +342,7 @@ impl Command {
             Command::Intent(_) => INTENT,
             Command::Manifest(_) => MANIFEST,
             Command::ObjectStep(_) => OBJECT_STEP,
+            Command::MergeIntent(_) => MERGE_INTENT,
         };
         out.extend_from_slice(&[kind, VERSION, 0, 0, 0, 0]);
         match self {
@@ -365,7 +370,7 @@ impl Command {
             Command::RemoveGroup(remove) => remove.encode(out),
             Command::CommitOffsets(commit) => commit.encode(out),
             Command::RemoveOffsets(remove) => remove.encode(out),
-            Command::Intent(intent) => intent.encode(out),
+            Command::Intent(intent) | Command::MergeIntent(intent) => intent.encode(out),
             Command::Manifest(manifest) => manifest.encode(out),
             Command::ObjectStep(step) => step.encode(out),
         }

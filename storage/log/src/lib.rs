@@ -62,7 +62,8 @@ pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
 pub use refusal::{BrokenInvariant, Refused};
 pub use segment::{MaxTimestamp, VirtualSegment};
 pub use shard::{
-    AppendedBatch, Applied, CommandOutcome, EntryFacts, ObjectRow, ObjectState, PartitionObject,
+    AppendedBatch, Applied, CommandOutcome, EntryFacts, ObjectKind, ObjectRow, ObjectState,
+    PartitionObject,
     Shard,
 };
 

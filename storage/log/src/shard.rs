@@ -10,7 +10,7 @@
 //! SetLogStart      unknown, generation, outside 0..=end      LogStart(where it now is)
 //! ExpireProducers  never                                     Expired(how many)
 //! PutGroup, RemoveGroup, CommitOffsets, RemoveOffsets: never refused; see `shard/groups.rs`
-//! Intent, Manifest, ObjectStep: see `shard/objects.rs`
+//! Intent, MergeIntent, Manifest, ObjectStep: see `shard/objects.rs`, `shard/merges.rs`
 //! ```
 //!
 //! Invariants: entry index grows strictly, term and time never fall. A refused batch takes every
@@ -21,6 +21,7 @@
 //! decoded before the first is applied, so damage in an entry changes nothing.
 
 mod groups;
+mod merges;
 mod object_rows;
 mod objects;
 mod recall;
@@ -39,7 +40,7 @@ use crate::planted::PlantedBugs;
 use crate::refusal::{BrokenInvariant, Refused};
 
 pub(crate) use object_rows::Objects;
-pub use object_rows::{ObjectRow, ObjectState, PartitionObject};
+pub use object_rows::{ObjectKind, ObjectRow, ObjectState, PartitionObject};
 
 /// What the consensus driver knows of a committed entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -315,6 +316,7 @@ impl Shard {
             Command::CommitOffsets(commit) => self.commit_offsets(commit, entry),
             Command::RemoveOffsets(remove) => self.remove_offsets(remove),
             Command::Intent(intent) => self.intend(intent, entry, applied),
+            Command::MergeIntent(intent) => self.intend_merge(intent, entry, applied),
             Command::Manifest(manifest) => self.take_manifest(manifest, entry, applied)?,
             Command::ObjectStep(step) => self.step_object(step, entry, applied),
         })

@@ -15,15 +15,17 @@
 //!                           leader epoch 4 │ metadata text │ committed at ms 8 }
 //! uploaded 8 │ its term 8 │ last object number 8
 //! objects 4      × { number 8 │ id 16 │ term 8 │ sequence 8 │ first index 8 │ last index 8 │
-//!                    state 1 (1 intended, 2 live, 3 retired, 4 abandoned) │ changed ms 8 │
-//!                    object bytes 8 │ tail bytes 4 │ sha256 32 │ created ms 8 │ last term 8 }
+//!                    kind 1 (1 cut, 2 merged) │ state 1 (1 intended, 2 live, 3 retired,
+//!                    4 abandoned) │ changed ms 8 │ object bytes 8 │ tail bytes 4 │ sha256 32 │
+//!                    created ms 8 │ last term 8 │ dead since ms 8 }
 //! refused 4      × { index 8 │ ordinals 4 × { ordinal 4 } }                behind uploaded
 //! check 8        rolling hash of all bytes before it
 //! ```
 //!
 //! A segment without timestamps has max timestamp -1. Partitions, producers, groups (by slot, then
 //! id) and their offsets ascend. A group with members has empty since 0; text and record are as in
-//! `group/encoding.rs`. Version 1 had no groups, version 2 no objects.
+//! `group/encoding.rs`. An object all of whose bytes can be read is dead since 2^63-1. Version 1 had
+//! no groups, version 2 no objects, version 3 no merged ones.
 //!
 //! Invariants: `restore(snapshot(s)) == s`, so hashes go on alike. Restoring believes nothing: the
 //! order of every list and the positions are checked, and memory grows only with bytes that are
@@ -48,7 +50,7 @@ use crate::segment::{MaxTimestamp, Segments, VirtualSegment};
 use crate::shard::Shard;
 
 const MAGIC: [u8; 4] = *b"HFLS";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 const CHECK_BYTES: usize = 8;
 
 impl Shard {

@@ -26,6 +26,20 @@ impl Decider {
         push(entry, &Command::Intent(*intent))
     }
 
+    /// Announces an object that will be made of others.
+    ///
+    /// # Errors
+    /// As [`Self::propose_intent`].
+    pub fn propose_merge_intent(
+        &mut self,
+        shard: &Shard,
+        entry: &mut EntryBuilder,
+        intent: &Intent,
+    ) -> Result<Proposal, Refused> {
+        shard.check_merge_intent(intent, intent.term)?;
+        push(entry, &Command::MergeIntent(*intent))
+    }
+
     /// Commits an object that was read back.
     ///
     /// # Errors

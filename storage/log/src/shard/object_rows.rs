@@ -12,7 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_base::{Index, Term};
 
-use crate::object::ObjectId;
+use crate::object::{ManifestRow, ObjectId};
+
+/// What an object was made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectKind {
+    /// Of the log: all living batches of its range.
+    Cut,
+    /// Of other objects, in whose ranges its own lies.
+    Merged,
+}
 
 /// Where an object is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +47,8 @@ pub struct ObjectRow {
     pub term: Term,
     /// Given by that leader.
     pub sequence: u64,
+    /// What it was made of.
+    pub kind: ObjectKind,
     /// First entry.
     pub first_index: Index,
     /// Last entry.
@@ -58,6 +69,9 @@ pub struct ObjectRow {
     pub last_term: Term,
     /// Partitions that have a row of it.
     pub live_rows: u32,
+    /// Entry time since when it holds bytes that nobody may read any more, or that are kept
+    /// elsewhere too.
+    pub dead_since_ms: Option<i64>,
 }
 
 /// One object's part in a partition.
@@ -73,6 +87,18 @@ pub struct PartitionObject {
     pub max_timestamp_ms: i64,
     /// Bytes of its blocks.
     pub len_bytes: u32,
+}
+
+impl PartitionObject {
+    pub(super) fn of(number: u64, row: &ManifestRow) -> PartitionObject {
+        PartitionObject {
+            number,
+            base_offset: row.base_offset,
+            last_offset: row.last_offset,
+            max_timestamp_ms: row.max_timestamp_ms,
+            len_bytes: row.len_bytes,
+        }
+    }
 }
 
 const _: () = assert!(size_of::<PartitionObject>() <= 48, "design: at most 48 bytes a row");
@@ -106,7 +132,13 @@ impl Objects {
         self.unsettled.iter().filter_map(|number| self.rows.get(number))
     }
 
+    /// Announced cuts, in the order of their ranges.
     pub(super) fn open(&self) -> impl Iterator<Item = &ObjectRow> {
+        self.announced().filter(|row| row.kind == ObjectKind::Cut)
+    }
+
+    /// Whatever is announced.
+    pub(super) fn announced(&self) -> impl Iterator<Item = &ObjectRow> {
         self.unsettled().filter(|row| row.state == ObjectState::Intended)
     }
 

@@ -4,15 +4,18 @@
 //!           Intent        Manifest       last row gone: Retire      Gone
 //! (nothing) ─────▶ Intended ─────▶ Live ───────────────────▶ Retired ────▶ (nothing)
 //!                     └── Abandon ──▶ Abandoned ── Gone ────────────────────▲
-//!                         takes every open intent behind it along
+//!                         that of a cut takes every open cut behind it along
 //!
 //! command       refused when                                                else
 //! Intent        another term, a range that begins at or before `uploaded`   ObjectIntended
 //!               or an open intent's end, or ends at or behind the entry
 //!               itself; id known; too many open
-//! Manifest      not that of the first open intent; a row that does not      ObjectLive
-//!               touch its partition's last one (or its log start), or ends
-//!               behind the high watermark
+//! MergeIntent   another term, a range that is not uploaded; id known; too   ObjectIntended
+//!               many open
+//! Manifest      not that of the first open cut, or of an open merge; a row  ObjectLive
+//!               that does not touch its partition's last one (or its log
+//!               start), or ends behind the high watermark; of a merge: see
+//!               `merges.rs`
 //! ObjectStep    not from that state; Retire while a row lives                ObjectStepped
 //! ```
 //!
@@ -31,7 +34,8 @@
 
 use holdfast_base::{Index, PartitionKey, Term};
 
-use super::object_rows::{ObjectRow, ObjectState, Objects, PartitionObject};
+use super::merges::is_open_merge;
+use super::object_rows::{ObjectKind, ObjectRow, ObjectState, Objects, PartitionObject};
 use super::{Applied, CommandOutcome, EntryFacts, Shard};
 use crate::object::{Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectStep, Step};
 use crate::refusal::{BrokenInvariant, Refused};
@@ -47,7 +51,22 @@ impl Objects {
             "its range begins in another object's"
         } else if intent.last_index >= before {
             "its range is not applied"
-        } else if self.open().count() >= OPEN_INTENTS_MAX {
+        } else if self.announced().count() >= OPEN_INTENTS_MAX {
+            "too many are announced"
+        } else if self.by_id(intent.object).is_some() {
+            "its id is known"
+        } else {
+            return Ok(());
+        };
+        Err(Refused::InvalidObject { what })
+    }
+
+    fn check_merge_intent(&self, intent: &Intent, term: Term) -> Result<(), Refused> {
+        let what = if intent.term != term {
+            "it is of another term"
+        } else if intent.first_index > intent.last_index || intent.last_index > self.uploaded {
+            "its range is not in objects"
+        } else if self.announced().count() >= OPEN_INTENTS_MAX {
             "too many are announced"
         } else if self.by_id(intent.object).is_some() {
             "its id is known"
@@ -80,6 +99,10 @@ impl Objects {
 
     /// Those behind it go along: see the module.
     fn abandon_from(&mut self, number: u64, changed_ms: i64) {
+        if self.rows.get(&number).is_some_and(is_open_merge) {
+            self.take_step(number, ObjectState::Abandoned, changed_ms);
+            return;
+        }
         let open: Vec<u64> =
             self.open().map(|row| row.number).filter(|open| *open >= number).collect();
         for number in open {
@@ -87,8 +110,15 @@ impl Objects {
         }
     }
 
+    /// Some of its bytes are dead from now on.
+    fn mark_dead(&mut self, number: u64, time_ms: i64) {
+        if let Some(row) = self.rows.get_mut(&number) {
+            row.dead_since_ms.get_or_insert(time_ms);
+        }
+    }
+
     /// A partition has let go of a row.
-    pub(super) fn lose_row(&mut self, number: u64) -> Result<(), BrokenInvariant> {
+    pub(super) fn lose_row(&mut self, number: u64, time_ms: i64) -> Result<(), BrokenInvariant> {
         let row = self.rows.get_mut(&number).filter(|row| row.live_rows > 0);
         let row = row.ok_or_else(|| {
             BrokenInvariant::new(format!(
@@ -96,6 +126,7 @@ impl Objects {
             ))
         })?;
         row.live_rows -= 1;
+        row.dead_since_ms.get_or_insert(time_ms);
         if row.live_rows == 0 {
             self.unsettled.insert(number);
         }
@@ -144,12 +175,20 @@ impl Shard {
     }
 
     /// As [`Self::check_intent`].
+    pub(crate) fn check_merge_intent(&self, intent: &Intent, term: Term) -> Result<(), Refused> {
+        self.objects.check_merge_intent(intent, term)
+    }
+
+    /// As [`Self::check_intent`].
     pub(crate) fn check_object_step(&self, step: &ObjectStep) -> Result<(), Refused> {
         self.objects.check_step(step).map(drop)
     }
 
     /// As [`Self::check_intent`]; the number of its intent's row.
     pub(crate) fn check_manifest(&self, manifest: &Manifest) -> Result<u64, Refused> {
+        if let Some(number) = self.merge_of(manifest) {
+            return self.check_merged_rows(manifest).map(|()| number);
+        }
         let first = self.objects.open().next();
         let bugs = self.bugs;
         let intent = if bugs.manifest_of_any_intent {
@@ -173,7 +212,7 @@ impl Shard {
     }
 
     /// Rows of a manifest that somebody can still read.
-    fn living<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = &'a ManifestRow> {
+    pub(super) fn living<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = &'a ManifestRow> {
         manifest.rows.iter().filter(|row| {
             let partition = self.partitions.get(&row.partition);
             partition.is_some_and(|found| row.last_offset >= found.log_start)
@@ -189,6 +228,28 @@ impl Shard {
         if let Err(refused) = self.objects.check_intent(intent, entry.index, entry.term) {
             return CommandOutcome::Refused(refused);
         }
+        self.announce(intent, ObjectKind::Cut, entry, applied)
+    }
+
+    pub(super) fn intend_merge(
+        &mut self,
+        intent: &Intent,
+        entry: EntryFacts,
+        applied: &mut Applied,
+    ) -> CommandOutcome {
+        if let Err(refused) = self.objects.check_merge_intent(intent, entry.term) {
+            return CommandOutcome::Refused(refused);
+        }
+        self.announce(intent, ObjectKind::Merged, entry, applied)
+    }
+
+    fn announce(
+        &mut self,
+        intent: &Intent,
+        kind: ObjectKind,
+        entry: EntryFacts,
+        applied: &mut Applied,
+    ) -> CommandOutcome {
         self.objects.last_number += 1;
         let number = self.objects.last_number;
         let row = ObjectRow {
@@ -196,6 +257,7 @@ impl Shard {
             object: intent.object,
             term: intent.term,
             sequence: intent.sequence,
+            kind,
             first_index: intent.first_index,
             last_index: intent.last_index,
             state: ObjectState::Intended,
@@ -206,6 +268,7 @@ impl Shard {
             created_ms: 0,
             last_term: Term(0),
             live_rows: 0,
+            dead_since_ms: None,
         };
         self.objects.put(row);
         applied.objects = true;
@@ -222,18 +285,17 @@ impl Shard {
             Ok(number) => number,
             Err(refused) => return Ok(CommandOutcome::Refused(refused)),
         };
+        let merges = self.merge_of(manifest).is_some();
         let living: Vec<ManifestRow> = self.living(manifest).copied().collect();
-        for row in &living {
-            let Some(partition) = self.partitions.get_mut(&row.partition) else { continue };
-            partition.objects.push_back(PartitionObject {
-                number,
-                base_offset: row.base_offset,
-                last_offset: row.last_offset,
-                max_timestamp_ms: row.max_timestamp_ms,
-                len_bytes: row.len_bytes,
+        let whole = living.len() == manifest.rows.len()
+            && living.iter().all(|row| {
+                let partition = self.partitions.get(&row.partition);
+                partition.is_some_and(|found| row.base_offset >= found.log_start)
             });
-            partition.uploaded_end = row.last_offset + 1;
-            partition.check_invariants(self.bugs)?;
+        if merges {
+            self.take_merged_rows(number, &living, entry)?;
+        } else {
+            self.take_cut_rows(number, &living)?;
         }
         let objects = &mut self.objects;
         let mut row = objects.rows.get(&number).cloned().ok_or_else(|| {
@@ -248,20 +310,43 @@ impl Shard {
         row.last_term = manifest.last_term;
         row.live_rows = u32::try_from(living.len())
             .map_err(|_| BrokenInvariant::new("a manifest has more rows than a number holds"))?;
+        row.dead_since_ms = (!whole).then_some(entry.time_ms);
         let (uploaded, term) = (row.last_index, row.last_term);
-        if uploaded <= objects.uploaded {
+        objects.put(row);
+        applied.objects = true;
+        if !merges {
+            self.move_uploaded(uploaded, term)?;
+        }
+        self.digest.word(self.objects.uploaded.0);
+        self.digest.word(living.len() as u64);
+        Ok(CommandOutcome::ObjectLive)
+    }
+
+    fn take_cut_rows(
+        &mut self,
+        number: u64,
+        living: &[ManifestRow],
+    ) -> Result<(), BrokenInvariant> {
+        for row in living {
+            let Some(partition) = self.partitions.get_mut(&row.partition) else { continue };
+            partition.objects.push_back(PartitionObject::of(number, row));
+            partition.uploaded_end = row.last_offset + 1;
+            partition.check_invariants(self.bugs)?;
+        }
+        Ok(())
+    }
+
+    fn move_uploaded(&mut self, to: Index, term: Term) -> Result<(), BrokenInvariant> {
+        let objects = &mut self.objects;
+        if to <= objects.uploaded {
             return Err(BrokenInvariant::new(format!(
-                "uploaded {} cannot go back to {uploaded}",
+                "uploaded {} cannot go back to {to}",
                 objects.uploaded
             )));
         }
-        objects.put(row);
-        (objects.uploaded, objects.uploaded_term) = (uploaded, term);
-        objects.refused.retain(|index, _| *index > uploaded);
-        applied.objects = true;
-        self.digest.word(uploaded.0);
-        self.digest.word(living.len() as u64);
-        Ok(CommandOutcome::ObjectLive)
+        (objects.uploaded, objects.uploaded_term) = (to, term);
+        objects.refused.retain(|index, _| *index > to);
+        Ok(())
     }
 
     pub(super) fn step_object(
@@ -296,7 +381,11 @@ impl Shard {
     ) -> Result<(), BrokenInvariant> {
         let Some(partition) = self.partitions.get_mut(key) else { return Ok(()) };
         while let Some(row) = partition.objects.pop_front_if(|row| row.last_offset < log_start) {
-            self.objects.lose_row(row.number)?;
+            self.objects.lose_row(row.number, self.time_ms)?;
+        }
+        // Records in front of a row that lives are deleted as well.
+        if let Some(row) = partition.objects.front().filter(|row| row.base_offset < log_start) {
+            self.objects.mark_dead(row.number, self.time_ms);
         }
         Ok(())
     }

@@ -8,7 +8,10 @@ use super::put_count;
 use crate::object::ObjectId;
 use crate::reader::Reader;
 use crate::refusal::BrokenInvariant;
-use crate::shard::{ObjectRow, ObjectState, PartitionObject, Shard};
+use crate::shard::{ObjectKind, ObjectRow, ObjectState, PartitionObject, Shard};
+
+/// Stands for an object whose bytes can all be read: no entry has that time.
+const NOTHING_DEAD: i64 = i64::MAX;
 
 pub(super) fn put(out: &mut Vec<u8>, shard: &Shard) {
     let objects = &shard.objects;
@@ -35,6 +38,10 @@ fn put_row(out: &mut Vec<u8>, row: &ObjectRow) {
     for number in [row.term.0, row.sequence, row.first_index.0, row.last_index.0] {
         out.extend_from_slice(&number.to_le_bytes());
     }
+    out.push(match row.kind {
+        ObjectKind::Cut => 1,
+        ObjectKind::Merged => 2,
+    });
     out.push(match row.state {
         ObjectState::Intended => 1,
         ObjectState::Live => 2,
@@ -47,6 +54,7 @@ fn put_row(out: &mut Vec<u8>, row: &ObjectRow) {
     out.extend_from_slice(&row.sha256);
     out.extend_from_slice(&row.created_ms.to_le_bytes());
     out.extend_from_slice(&row.last_term.0.to_le_bytes());
+    out.extend_from_slice(&row.dead_since_ms.unwrap_or(NOTHING_DEAD).to_le_bytes());
 }
 
 pub(super) fn put_partition_rows(out: &mut Vec<u8>, rows: &VecDeque<PartitionObject>) {
@@ -111,11 +119,19 @@ pub(super) fn read(reader: &mut Reader<'_>, shard: &mut Shard) -> Result<(), Bro
             )));
         }
         last = row.number;
-        if row.state == ObjectState::Intended {
-            if row.first_index <= behind || row.last_index >= shard.applied {
-                return Err(BrokenInvariant::new("open intents are out of order"));
+        match (row.state, row.kind) {
+            (ObjectState::Intended, ObjectKind::Cut) => {
+                if row.first_index <= behind || row.last_index >= shard.applied {
+                    return Err(BrokenInvariant::new("open intents are out of order"));
+                }
+                behind = row.last_index;
             }
-            behind = row.last_index;
+            (ObjectState::Intended, ObjectKind::Merged)
+                if row.last_index > shard.objects.uploaded =>
+            {
+                return Err(BrokenInvariant::new("a merge is of what is not uploaded"));
+            }
+            _ => {}
         }
         if shard.object(row.object).is_some() {
             return Err(BrokenInvariant::new(format!("two rows tell of object {}", row.object)));
@@ -150,6 +166,11 @@ fn read_row(reader: &mut Reader<'_>) -> Result<ObjectRow, BrokenInvariant> {
         sequence: reader.u64()?,
         first_index: Index(reader.u64()?),
         last_index: Index(reader.u64()?),
+        kind: match reader.u8()? {
+            1 => ObjectKind::Cut,
+            2 => ObjectKind::Merged,
+            other => return Err(BrokenInvariant::new(format!("an object has kind {other}"))),
+        },
         state: match reader.u8()? {
             1 => ObjectState::Intended,
             2 => ObjectState::Live,
@@ -166,6 +187,7 @@ fn read_row(reader: &mut Reader<'_>) -> Result<ObjectRow, BrokenInvariant> {
         created_ms: reader.i64()?,
         last_term: Term(reader.u64()?),
         live_rows: 0,
+        dead_since_ms: Some(reader.i64()?).filter(|since| *since != NOTHING_DEAD),
     };
     if row.first_index.0 == 0 || row.first_index > row.last_index {
         return Err(BrokenInvariant::new(format!("object {} has an empty range", row.number)));

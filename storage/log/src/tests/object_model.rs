@@ -40,6 +40,14 @@ enum Move {
     Abandon {
         open: usize,
     },
+    /// Rows of that many partitions, back to back from a picked one on.
+    AnnounceMerge {
+        partitions: usize,
+        first: usize,
+        rows: usize,
+    },
+    CommitMerge,
+    AbandonMerge,
     Tidy,
     NewTerm,
     Restore,
@@ -59,6 +67,11 @@ fn moves() -> impl Strategy<Value = Move> {
         5 => Just(Move::Commit),
         1 => Just(Move::CommitOutOfOrder),
         1 => (0_usize..4).prop_map(|open| Move::Abandon { open }),
+        5 => (1_usize..4, 0_usize..8, 1_usize..6).prop_map(|(partitions, first, rows)| {
+            Move::AnnounceMerge { partitions, first, rows }
+        }),
+        4 => Just(Move::CommitMerge),
+        1 => Just(Move::AbandonMerge),
         2 => Just(Move::Tidy),
         1 => Just(Move::NewTerm),
         1 => Just(Move::Restore),
@@ -75,6 +88,9 @@ struct History {
     /// What apply told of each entry, in order.
     told: Vec<(EntryFacts, Vec<u8>, Vec<AppendedBatch>)>,
     open: Vec<Announced>,
+    merges: Vec<Announced>,
+    /// What each committed object was said to hold.
+    held: BTreeMap<ObjectId, Vec<ManifestRow>>,
     uploaded: Index,
     objects: u64,
     partitions: i32,
@@ -97,6 +113,8 @@ impl History {
             leader: Leader::new(),
             told: Vec::new(),
             open: Vec::new(),
+            merges: Vec::new(),
+            held: BTreeMap::new(),
             uploaded: Index(0),
             objects: 0,
             partitions: 0,
@@ -165,6 +183,7 @@ impl History {
                 let outcomes = self.apply(&[first.manifest()]);
                 assert_eq!(outcomes, [CommandOutcome::ObjectLive], "{:?}", first.rows);
                 self.uploaded = first.intent.last_index;
+                self.hold(&first);
             }
             Move::CommitOutOfOrder if self.open.len() > 1 => {
                 let outcomes = self.apply(&[self.open[1].manifest()]);
@@ -180,7 +199,28 @@ impl History {
                     [CommandOutcome::ObjectStepped]
                 );
             }
-            Move::Commit | Move::CommitOutOfOrder | Move::Abandon { .. } => {}
+            Move::AnnounceMerge { partitions, first, rows } => {
+                self.announce_merge(partitions, first, rows);
+            }
+            Move::CommitMerge if !self.merges.is_empty() => {
+                let merge = self.merges.remove(self.merges.len() / 2);
+                let outcomes = self.apply(&[merge.manifest()]);
+                match outcomes[..] {
+                    [CommandOutcome::ObjectLive] => self.hold(&merge),
+                    // Another merge took the place of some of its rows first.
+                    [CommandOutcome::Refused(_)] => self.give_up_merge(&merge),
+                    _ => panic!("{outcomes:?}"),
+                }
+            }
+            Move::AbandonMerge if !self.merges.is_empty() => {
+                let merge = self.merges.remove(0);
+                self.give_up_merge(&merge);
+            }
+            Move::Commit
+            | Move::CommitOutOfOrder
+            | Move::Abandon { .. }
+            | Move::CommitMerge
+            | Move::AbandonMerge => {}
             Move::Tidy => self.tidy(),
             Move::NewTerm => self.leader.term += 1,
             Move::Restore => {
@@ -208,7 +248,7 @@ impl History {
 
     /// Announces that many entries with living batches behind what is announced.
     fn announce(&mut self, entries: usize) {
-        if self.open.len() == OPEN_INTENTS_MAX {
+        if self.open.len() + self.merges.len() == OPEN_INTENTS_MAX {
             return;
         }
         let behind = self.open.last().map_or(self.uploaded, |last| last.intent.last_index);
@@ -232,11 +272,8 @@ impl History {
             }
         }
         let Some(first_index) = first else { return };
-        self.objects += 1;
-        let mut object = ObjectId::default();
-        object.0[..8].copy_from_slice(&self.objects.to_le_bytes());
         let intent = Intent {
-            object,
+            object: self.next_object(),
             term: Term(self.leader.term),
             sequence: first_index.0,
             first_index,
@@ -244,6 +281,60 @@ impl History {
         };
         assert_eq!(self.apply(&[Command::Intent(intent)]), [CommandOutcome::ObjectIntended]);
         self.open.push(Announced { intent, rows });
+    }
+
+    fn hold(&mut self, committed: &Announced) {
+        self.held.insert(committed.intent.object, committed.rows.values().copied().collect());
+    }
+
+    fn give_up_merge(&mut self, merge: &Announced) {
+        let step = ObjectStep { object: merge.intent.object, step: Step::Abandon };
+        assert_eq!(self.apply(&[Command::ObjectStep(step)]), [CommandOutcome::ObjectStepped]);
+    }
+
+    fn next_object(&mut self) -> ObjectId {
+        self.objects += 1;
+        let mut object = ObjectId::default();
+        object.0[..8].copy_from_slice(&self.objects.to_le_bytes());
+        object
+    }
+
+    fn announce_merge(&mut self, partitions: usize, first: usize, count: usize) {
+        if self.open.len() + self.merges.len() == OPEN_INTENTS_MAX {
+            return;
+        }
+        let mut rows = BTreeMap::new();
+        for pick in 0..partitions {
+            let Some(key) = self.a_partition(first + pick) else { continue };
+            let Some(partition) = self.leader.shard.partition(&key) else { continue };
+            let old = partition.objects();
+            if old.is_empty() {
+                continue;
+            }
+            let from = first % old.len();
+            let run: Vec<_> = old.range(from..).take(count).collect();
+            // As a reader of the objects would leave out what is deleted.
+            let base = run[0].base_offset.max(partition.log_start());
+            rows.insert(key, ManifestRow {
+                partition: key,
+                len_bytes: 100,
+                base_offset: base,
+                last_offset: run[run.len() - 1].last_offset,
+                max_timestamp_ms: 5,
+            });
+        }
+        if rows.is_empty() {
+            return;
+        }
+        let intent = Intent {
+            object: self.next_object(),
+            term: Term(self.leader.term),
+            sequence: 1,
+            first_index: Index(1),
+            last_index: self.uploaded,
+        };
+        assert_eq!(self.apply(&[Command::MergeIntent(intent)]), [CommandOutcome::ObjectIntended]);
+        self.merges.push(Announced { intent, rows });
     }
 
     /// Takes every step that is due.
@@ -298,6 +389,19 @@ impl History {
         }
         for row in shard.objects() {
             prop_assert_eq!(row.live_rows, rows_of.remove(&row.number).unwrap_or(0));
+            let Some(held) = self.held.get(&row.object) else { continue };
+            let serves = |held: &ManifestRow| {
+                let partition = shard.partition(&held.partition);
+                partition.is_some_and(|partition| {
+                    let still = |own: &crate::PartitionObject| {
+                        own.number == row.number && own.base_offset == held.base_offset
+                    };
+                    partition.objects().iter().any(still)
+                        && held.base_offset >= partition.log_start()
+                })
+            };
+            let dead = !held.iter().all(serves);
+            prop_assert_eq!(row.dead_since_ms.is_some(), dead, "object {}", row.number);
         }
         prop_assert!(rows_of.is_empty(), "rows without an object: {:?}", rows_of);
         Ok(())

@@ -5,7 +5,7 @@ use holdfast_base::{Index, PartitionKey, Term};
 use super::support::{Leader, batch, create, key};
 use crate::{
     Command, CommandOutcome, Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectRow,
-    ObjectState, ObjectStep, PartitionConfig, Refused, RemovePartition, Step,
+    ObjectKind, ObjectState, ObjectStep, PartitionConfig, Refused, RemovePartition, Step,
 };
 
 pub(super) fn id(name: u8) -> ObjectId {
@@ -50,6 +50,7 @@ pub(super) fn tell(leader: &mut Leader, command: &Command) -> CommandOutcome {
     let (decider, shard) = (&mut leader.decider, &leader.shard);
     let decided = match command {
         Command::Intent(intent) => decider.propose_intent(shard, &mut entry, intent),
+        Command::MergeIntent(intent) => decider.propose_merge_intent(shard, &mut entry, intent),
         Command::Manifest(manifest) => decider.propose_manifest(shard, &mut entry, manifest),
         Command::ObjectStep(step) => decider.propose_object_step(shard, &mut entry, step),
         other => panic!("not of objects: {other:?}"),
@@ -62,7 +63,7 @@ pub(super) fn tell(leader: &mut Leader, command: &Command) -> CommandOutcome {
     assert_eq!(applied.objects, !matches!(outcome, CommandOutcome::Refused(_)));
     // The term of a reign is not in the state.
     let of_another_term =
-        matches!(command, Command::Intent(intent) if intent.term.0 != leader.term);
+        matches!(command, Command::Intent(intent) | Command::MergeIntent(intent) if intent.term.0 != leader.term);
     match (decided, outcome) {
         _ if of_another_term => {}
         (Ok(_), _) => assert_eq!(entry.finish(), bytes, "{outcome:?}"),
@@ -72,7 +73,7 @@ pub(super) fn tell(leader: &mut Leader, command: &Command) -> CommandOutcome {
 }
 
 #[track_caller]
-fn refused(leader: &mut Leader, command: &Command, why: &str) {
+pub(super) fn refused(leader: &mut Leader, command: &Command, why: &str) {
     let before = (leader.shard.uploaded(), leader.shard.objects().cloned().collect::<Vec<_>>());
     let outcome = tell(leader, command);
     let CommandOutcome::Refused(Refused::InvalidObject { what }) = outcome else {
@@ -83,7 +84,7 @@ fn refused(leader: &mut Leader, command: &Command, why: &str) {
     assert_eq!(after, before, "a refusal changes nothing");
 }
 
-fn object(leader: &Leader, name: u8) -> &ObjectRow {
+pub(super) fn object(leader: &Leader, name: u8) -> &ObjectRow {
     leader.shard.object(id(name)).unwrap()
 }
 
@@ -92,7 +93,7 @@ fn states(leader: &Leader) -> Vec<ObjectState> {
 }
 
 /// Partitions 0 and 1; entries 3 to 8 have two records each, for 0, 1, 0, 1, 0, 1.
-fn written() -> Leader {
+pub(super) fn written() -> Leader {
     let mut leader = Leader::with_partition(PartitionConfig::default());
     leader.create(&create(1, PartitionConfig::default()));
     for turn in 0..6 {
@@ -105,13 +106,13 @@ fn written() -> Leader {
     leader
 }
 
-fn delete_before(leader: &mut Leader, partition: i32, before: i64) -> CommandOutcome {
+pub(super) fn delete_before(leader: &mut Leader, partition: i32, before: i64) -> CommandOutcome {
     leader.admin(|decider, shard, entry, _| {
         decider.propose_delete_records(shard, entry, key(partition), before)
     })
 }
 
-fn remove(leader: &mut Leader, partition: i32) -> CommandOutcome {
+pub(super) fn remove(leader: &mut Leader, partition: i32) -> CommandOutcome {
     let remove = RemovePartition { partition: key(partition), generation: 1 };
     leader.admin(|decider, shard, entry, _| decider.propose_remove_partition(shard, entry, &remove))
 }
@@ -140,6 +141,7 @@ fn a_manifest_tells_partitions_their_object_and_moves_uploaded() {
         object: id(1),
         term: Term(1),
         sequence: 1,
+        kind: ObjectKind::Cut,
         first_index: Index(3),
         last_index: Index(6),
         state: ObjectState::Live,
@@ -150,6 +152,7 @@ fn a_manifest_tells_partitions_their_object_and_moves_uploaded() {
         created_ms: 9,
         last_term: Term(1),
         live_rows: 2,
+        dead_since_ms: None,
     };
     assert_eq!(leader.shard.object(id(1)), Some(&expected));
     assert_eq!(leader.shard.object_at(1), Some(&expected));
