@@ -28,6 +28,7 @@ mod digest;
 mod entry;
 mod epoch;
 mod group;
+mod merge_plan;
 mod object;
 mod partition;
 mod planted;
@@ -50,6 +51,10 @@ pub use group::{
     EXPIRED_OFFSETS_MAX, Expired, Expiry, GROUP_RECORD_MAX_BYTES, GROUP_TEXT_MAX_BYTES, Group,
     GroupMember, GroupRecord, NewOffset, OffsetRow, expire_groups, offsets_expired,
     offsets_of_topics,
+};
+pub use merge_plan::{
+    MERGE_SOURCES_MAX, MERGED_ROWS_MIN, MergePart, MergePlan, MergeRule, MergeSource, ROW_FULL_BYTES,
+    plan_merge,
 };
 pub use object::{
     CommandError, Intent, MANIFEST_ROW_BYTES, Manifest, ManifestRow, NUMBER_MAX, OBJECT_HEAD_BYTES,

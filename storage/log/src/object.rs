@@ -87,7 +87,7 @@ pub struct Intent {
     pub object: ObjectId,
     /// Of the leader that puts it.
     pub term: Term,
-    /// Given by that leader; grows with the range.
+    /// Given by that leader: its first entry; of a merge, the last entry applied when it was planned.
     pub sequence: u64,
     /// First entry.
     pub first_index: Index,

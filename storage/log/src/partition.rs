@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_base::Term;
+use holdfast_base::{Index, Term};
 
 use crate::command::{AppendBatch, CreatePartition};
 use crate::config::PartitionConfig;
@@ -36,6 +36,8 @@ pub struct Partition {
     pub(crate) config: PartitionConfig,
     /// ≥ 0, ≤ `high_watermark`; only grows.
     pub(crate) log_start: i64,
+    /// The entry that moved it last; 0 none has.
+    pub(crate) log_start_at: Index,
     /// The offset the next batch gets. Only grows.
     pub(crate) high_watermark: i64,
     /// ≤ `high_watermark`; only grows.
@@ -54,6 +56,7 @@ impl Partition {
             epoch_base: create.epoch_base,
             config: create.config,
             log_start: 0,
+            log_start_at: Index(0),
             high_watermark: 0,
             uploaded_end: 0,
             epochs: Epochs::default(),
@@ -271,10 +274,11 @@ impl Partition {
         Ok(last_offset)
     }
 
-    /// Moves the log start up; below it already is no refusal. True when it moved.
+    /// Moves the log start up, by entry `at`; below it already is no refusal. True when it moved.
     pub(crate) fn set_log_start(
         &mut self,
         before_offset: i64,
+        at: Index,
         bugs: PlantedBugs,
     ) -> Result<bool, Refused> {
         let beyond = before_offset > self.high_watermark && !bugs.log_start_past_high_watermark;
@@ -288,6 +292,7 @@ impl Partition {
             return Ok(false);
         }
         self.log_start = before_offset;
+        self.log_start_at = at;
         self.segments.drop_below(before_offset, self.high_watermark.max(before_offset));
         self.epochs.drop_below(before_offset);
         Ok(true)

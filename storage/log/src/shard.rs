@@ -406,9 +406,9 @@ impl Shard {
         applied: &mut Applied,
         touched: &mut Touched,
     ) -> Result<CommandOutcome, BrokenInvariant> {
-        let bugs = self.bugs;
+        let (bugs, at) = (self.bugs, self.applied);
         let moved = self.of_generation(&set.partition, set.generation).and_then(|partition| {
-            let moved = partition.set_log_start(set.before_offset, bugs)?;
+            let moved = partition.set_log_start(set.before_offset, at, bugs)?;
             Ok((moved, partition.log_start))
         });
         Ok(match moved {

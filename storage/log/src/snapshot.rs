@@ -3,7 +3,7 @@
 //! ```text
 //! magic "HFLS" 4 │ version 2 │ applied 8 │ term 8 │ time ms 8 │ hash 8 │ partitions 4
 //! per partition  topic 16 │ partition 4 │ generation 4 │ epoch base 4 │ config 50
-//!                log start 8 │ high watermark 8 │ uploaded end 8
+//!                log start 8 │ high watermark 8 │ uploaded end 8 │ log start moved at 8
 //!                epochs 4    × { epoch 4 │ start offset 8 }
 //!                segments 4  × { base offset 8 │ bytes 8 │ first timestamp 8 │ first append 8 │
 //!                                last append 8 │ max timestamp 8 │ its base 8 │ its last 8 }
@@ -128,6 +128,7 @@ fn put_partition(out: &mut Vec<u8>, key: &PartitionKey, partition: &Partition) {
     for position in [partition.log_start, partition.high_watermark, partition.uploaded_end] {
         out.extend_from_slice(&position.to_le_bytes());
     }
+    out.extend_from_slice(&partition.log_start_at.0.to_le_bytes());
     put_count(out, partition.epochs.rows().len());
     for row in partition.epochs.rows() {
         out.extend_from_slice(&row.epoch.to_le_bytes());
@@ -184,11 +185,13 @@ fn read_partition(reader: &mut Reader<'_>) -> Result<(PartitionKey, Partition), 
     let log_start = reader.i64()?;
     let high_watermark = reader.i64()?;
     let uploaded_end = reader.i64()?;
+    let log_start_at = Index(reader.u64()?);
     let partition = Partition {
         generation,
         epoch_base,
         config,
         log_start,
+        log_start_at,
         high_watermark,
         uploaded_end,
         epochs: read_epochs(reader)?,

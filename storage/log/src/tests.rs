@@ -7,6 +7,7 @@ mod group_model;
 mod groups;
 mod hostile;
 mod leadership;
+mod merge_plan;
 mod merges;
 mod model;
 mod object_model;

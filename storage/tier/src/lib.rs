@@ -4,6 +4,7 @@
 //! entries ─▶ PlanBuilder ─▶ ObjectPlan ─▶ Intent ─▶ ObjectWriter ─▶ PartCutter ─▶ Store
 //!                                                                                  │ read back
 //!                                            Manifest ◀── upload ◀─────────────────┘
+//! objects ─▶ merge ─▶ an object of their living batches ─▶ as above
 //! fetch ─▶ BlockCache ─▶ Footer::plan_read ─▶ Store::get ─▶ open_blocks ─▶ select ─▶ batches
 //! ```
 //!
@@ -20,10 +21,10 @@
 //!
 //! Caveats: key ids are written as zeros (nothing is
 //! encrypted). Aborted transactions have no index in the footer; they come with transactions, and
-//! with a new version. Objects of one shard mix its partitions; per-partition compaction of
-//! objects is not here. Stores other than a directory and memory need only `ObjectStoreAdapter`,
+//! with a new version. Stores other than a directory and memory need only `ObjectStoreAdapter`,
 //! but have not been tried.
 
+mod body;
 mod cache;
 mod checkpoint;
 mod error;
@@ -31,8 +32,10 @@ mod footer;
 pub mod format;
 mod key;
 pub mod limits;
+mod merge;
 mod parts;
 mod plan;
+mod put;
 mod read;
 mod read_ahead;
 pub mod store;
@@ -48,9 +51,11 @@ pub use format::ObjectHead;
 pub use format::rows::{BlockRow, PartitionRow};
 pub use format::trailer::Trailer;
 pub use holdfast_log::{
-    CommandError, Intent, Manifest, ManifestRow, ObjectId, ObjectIdentity, ObjectStep, Step,
+    CommandError, Intent, Manifest, ManifestRow, MergePart, MergeSource, ObjectId, ObjectIdentity,
+    ObjectStep, Step,
 };
 pub use key::{KeyError, StoreKey, cluster_directory, shard_directory};
+pub use merge::{MergeError, merge};
 pub use parts::PartCutter;
 pub use plan::{BatchRow, ObjectPlan, PlanBuilder, PlannedBatch, Taken};
 pub use read::{Batch, Block, FoundRecord, ReadPlan, select};

@@ -1,7 +1,7 @@
 //! Putting an object into the store and making sure that it is there.
 //!
 //! ```text
-//! plan ─▶ writer ─▶ parts ─▶ PUT whole, or parts of 8 MiB and complete ─▶ GET the tail ─▶ Manifest
+//! plan ─▶ writer ─▶ parts ─▶ put.rs ─▶ Manifest
 //! ```
 //!
 //! The manifest is returned only after the footer was read back and is, byte for byte, the one
@@ -16,17 +16,13 @@
 //! same bytes.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::error::{BuildError, ObjectError};
-use crate::footer::{Footer, Tail};
-use crate::key::StoreKey;
-use crate::limits::PART_BYTES;
-use crate::parts::PartCutter;
 use crate::plan::{ObjectPlan, PlannedBatch};
-use crate::store::{Action, Outcome, Store, StoreError, Upload};
-use crate::write::{FinishedObject, ObjectWriter};
+use crate::put::Put;
+use crate::store::{Action, Outcome, Store, StoreError};
+use crate::write::ObjectWriter;
 use holdfast_log::Manifest;
 
 /// How much of a put object is read before it is believed.
@@ -111,82 +107,14 @@ pub async fn upload<S: BatchSource>(
     source: &mut S,
     how: ReadBack,
 ) -> Result<Manifest, UploadError> {
-    let identity = plan.head.identity;
-    let key = StoreKey::of(&identity);
+    let mut put = Put::new(store, &plan.head.identity);
     let mut parts = Vec::new();
-    let mut cutter = PartCutter::new();
-    let mut many: Option<Box<dyn Upload>> = None;
     let mut writer = ObjectWriter::new(plan, &mut parts);
     while let Some(next) = writer.next_batch().copied() {
         writer.write(source.batch(&next).await?, &mut parts)?;
-        cutter.push(&mut parts);
-        put_full_parts(store, &key, &mut cutter, &mut many).await?;
+        put.push(&mut parts).await?;
     }
     let finished = writer.finish(&mut parts)?;
-    cutter.push(&mut parts);
-    put_full_parts(store, &key, &mut cutter, &mut many).await?;
-    let last = cutter.finish();
-    match &mut many {
-        None => {
-            assert!(finished.len_bytes <= PART_BYTES, "a larger object was cut into parts");
-            store.put(&key, last).await?;
-        }
-        Some(upload) => {
-            upload.put_part(last).await?;
-            upload.complete().await?;
-        }
-    }
-    read_tail(store, &finished).await?;
-    if how == ReadBack::Whole {
-        read_whole(store, &finished).await?;
-    }
-    Ok(finished.manifest)
-}
-
-/// Puts what fills a part; the first one begins an upload of several.
-async fn put_full_parts(
-    store: &dyn Store,
-    key: &StoreKey,
-    cutter: &mut PartCutter,
-    many: &mut Option<Box<dyn Upload>>,
-) -> Result<(), UploadError> {
-    while let Some(part) = cutter.next_part() {
-        let upload = match many {
-            Some(upload) => upload,
-            None => many.insert(store.begin_upload(key).await?),
-        };
-        upload.put_part(part).await?;
-    }
-    Ok(())
-}
-
-/// Reads footer and trailer of a written object and compares them with what was written.
-async fn read_tail(store: &dyn Store, finished: &FinishedObject) -> Result<(), UploadError> {
-    let identity = finished.trailer.head.identity;
-    let start = finished.len_bytes - u64::from(finished.manifest.tail_bytes);
-    let tail = store.get(&StoreKey::of(&identity), start..finished.len_bytes).await?;
-    let Tail::Footer(footer) = Footer::from_tail(&identity, finished.len_bytes, &tail)? else {
-        return Err(UploadError::OtherObject { what: "its footer is longer" });
-    };
-    if *footer.trailer() != finished.trailer {
-        return Err(UploadError::OtherObject { what: "its trailer differs" });
-    }
-    Ok(())
-}
-
-/// Reads every byte, a part at a time, and compares the hash.
-async fn read_whole(store: &dyn Store, finished: &FinishedObject) -> Result<(), UploadError> {
-    let key = StoreKey::of(&finished.trailer.head.identity);
-    let mut sha256 = Sha256::new();
-    let mut at = 0;
-    while at < finished.len_bytes {
-        let end = finished.len_bytes.min(at + PART_BYTES);
-        sha256.update(&store.get(&key, at..end).await?);
-        at = end;
-    }
-    let found: [u8; 32] = sha256.finalize().into();
-    if found == finished.sha256 {
-        return Ok(());
-    }
-    Err(UploadError::ReadBack(ObjectError::Damaged { part: "whole" }))
+    put.push(&mut parts).await?;
+    put.finish(finished, how).await
 }

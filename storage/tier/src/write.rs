@@ -13,31 +13,19 @@
 
 use bytes::Bytes;
 use holdfast_batch::{BatchHeader, checksum as batch_checksum};
-use sha2::{Digest, Sha256};
 
+use crate::body::ObjectBody;
 use crate::error::BuildError;
-use crate::format::block::BlockHead;
-use crate::format::rows::{BlockRow, PartitionRow};
 use crate::format::trailer::Trailer;
-use crate::format::{BLOCK_HEAD_BYTES, HEAD_BYTES, TRAILER_BYTES, head_at, set_u32};
-use crate::limits::BLOCK_PAYLOAD_BYTES_CUT;
 use crate::plan::{BatchRow, ObjectPlan, PlannedBatch};
-use holdfast_log::{Manifest, ManifestRow};
+use holdfast_log::Manifest;
 
 /// Writes one object.
 pub struct ObjectWriter {
     plan: ObjectPlan,
     /// How many batches of the plan have come.
     written: usize,
-    /// Bytes handed out.
-    position: u64,
-    sha256: Sha256,
-    /// Batches of the open block, and the plan's number of the first.
-    block: Vec<Bytes>,
-    block_first: usize,
-    block_payload_bytes: u32,
-    partitions: Vec<PartitionRow>,
-    blocks: Vec<BlockRow>,
+    body: ObjectBody,
 }
 
 /// A written object: what to compare with what the store has, and to commit.
@@ -57,21 +45,8 @@ impl ObjectWriter {
     /// Begins; `parts` gets the head.
     #[must_use]
     pub fn new(plan: ObjectPlan, parts: &mut Vec<Bytes>) -> ObjectWriter {
-        let mut writer = ObjectWriter {
-            plan,
-            written: 0,
-            position: 0,
-            sha256: Sha256::new(),
-            block: Vec::new(),
-            block_first: 0,
-            block_payload_bytes: 0,
-            partitions: Vec::new(),
-            blocks: Vec::new(),
-        };
-        let head = writer.plan.head.encode();
-        writer.emit(Bytes::copy_from_slice(&head), parts);
-        assert_eq!(writer.position, HEAD_BYTES as u64, "blocks begin behind the head");
-        writer
+        let body = ObjectBody::new(plan.head, parts);
+        ObjectWriter { plan, written: 0, body }
     }
 
     /// The batch whose bytes are wanted next; `None` when all have come.
@@ -91,13 +66,7 @@ impl ObjectWriter {
             return Err(BuildError::WrongCount { expected, got: expected + 1 });
         };
         check_bytes(&next.row, &bytes)?;
-        let open = self.written > self.block_first;
-        let same = open && self.plan.batches[self.block_first].row.partition == next.row.partition;
-        if open && (!same || !self.has_room(next.row.len_bytes)) {
-            self.close_block(parts);
-        }
-        self.block_payload_bytes += next.row.len_bytes;
-        self.block.push(bytes);
+        self.body.push(&next.row, next.index, bytes, parts);
         self.written += 1;
         Ok(())
     }
@@ -106,125 +75,12 @@ impl ObjectWriter {
     ///
     /// # Errors
     /// When batches of the plan are missing.
-    pub fn finish(mut self, parts: &mut Vec<Bytes>) -> Result<FinishedObject, BuildError> {
-        if self.written != self.plan.batches.len() {
-            return Err(BuildError::WrongCount {
-                expected: self.plan.batches.len(),
-                got: self.written,
-            });
+    pub fn finish(self, parts: &mut Vec<Bytes>) -> Result<FinishedObject, BuildError> {
+        let (expected, got) = (self.plan.batches.len(), self.written);
+        if got != expected {
+            return Err(BuildError::WrongCount { expected, got });
         }
-        self.close_block(parts);
-        let footer_offset = self.position;
-        let mut footer = Vec::new();
-        for row in &self.partitions {
-            footer.extend_from_slice(&row.encode());
-        }
-        for row in &self.blocks {
-            footer.extend_from_slice(&row.encode());
-        }
-        let (footer_bytes, footer_checksum) = (footer.len() as u32, crc32c::crc32c(&footer));
-        self.emit(Bytes::from(footer), parts);
-        let trailer = Trailer {
-            head: self.plan.head,
-            footer_offset,
-            footer_bytes,
-            footer_checksum,
-            partitions: self.partitions.len() as u32,
-            blocks: self.blocks.len() as u32,
-            batches: self.plan.batches.len() as u32,
-            sha256: self.sha256.clone().finalize().into(),
-        };
-        self.emit(Bytes::copy_from_slice(&trailer.encode()), parts);
-        let sha256 = self.sha256.finalize().into();
-        let rows: Vec<ManifestRow> = self.partitions.iter().map(PartitionRow::manifest).collect();
-        Ok(FinishedObject {
-            len_bytes: self.position,
-            sha256,
-            trailer,
-            manifest: Manifest {
-                object: self.plan.head.identity.object,
-                object_bytes: self.position,
-                tail_bytes: footer_bytes + TRAILER_BYTES as u32,
-                sha256,
-                created_ms: self.plan.head.created_ms,
-                last_term: self.plan.head.last_term,
-                rows,
-            },
-        })
-    }
-
-    fn has_room(&self, batch_bytes: u32) -> bool {
-        self.block_payload_bytes + batch_bytes <= BLOCK_PAYLOAD_BYTES_CUT
-    }
-
-    fn emit(&mut self, bytes: Bytes, parts: &mut Vec<Bytes>) {
-        self.sha256.update(&bytes);
-        self.position += bytes.len() as u64;
-        parts.push(bytes);
-    }
-
-    fn close_block(&mut self, parts: &mut Vec<Bytes>) {
-        let batches = &self.plan.batches[self.block_first..self.written];
-        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return };
-        let (first, last) = (*first, *last);
-        let max_timestamp_ms = batches.iter().map(|batch| batch.row.max_timestamp_ms).max();
-        let head = BlockHead {
-            partition: first.row.partition,
-            batches: batches.len() as u32,
-            base_offset: first.row.base_offset,
-            last_offset: last.row.last_offset,
-            max_timestamp_ms: max_timestamp_ms.expect("a block has a batch"),
-            len_bytes: BLOCK_HEAD_BYTES as u32 + self.block_payload_bytes,
-        };
-        let mut bytes = [0; BLOCK_HEAD_BYTES];
-        head.put(&mut bytes);
-        let checksum =
-            self.block.iter().fold(crc32c::crc32c(&bytes[..head_at::CRC]), |crc, batch| {
-                crc32c::crc32c_append(crc, batch)
-            });
-        set_u32(&mut bytes, head_at::CRC, checksum);
-        let row = BlockRow {
-            partition: head.partition,
-            shard: self.plan.head.identity.shard,
-            index: first.index,
-            base_offset: head.base_offset,
-            last_offset: head.last_offset,
-            max_timestamp_ms: head.max_timestamp_ms,
-            position: self.position,
-            len_bytes: head.len_bytes,
-            checksum,
-        };
-        self.note(&row, head.batches);
-        self.emit(Bytes::copy_from_slice(&bytes), parts);
-        for batch in std::mem::take(&mut self.block) {
-            self.emit(batch, parts);
-        }
-        self.block_payload_bytes = 0;
-        self.block_first = self.written;
-    }
-
-    /// Adds a block to the footer, under its partition.
-    fn note(&mut self, row: &BlockRow, batches: u32) {
-        match self.partitions.last_mut().filter(|last| last.partition == row.partition) {
-            Some(last) => {
-                last.last_offset = row.last_offset;
-                last.max_timestamp_ms = last.max_timestamp_ms.max(row.max_timestamp_ms);
-                last.blocks += 1;
-                last.batches += batches;
-                last.len_bytes += row.len_bytes;
-            }
-            None => self.partitions.push(PartitionRow {
-                partition: row.partition,
-                first_block: self.blocks.len() as u32,
-                base_offset: row.base_offset,
-                last_offset: row.last_offset,
-                max_timestamp_ms: row.max_timestamp_ms,
-                blocks: 1,
-                batches,
-                len_bytes: row.len_bytes,
-            }),
-        }
-        self.blocks.push(*row);
+        Ok(self.body.finish(parts))
     }
 }
 

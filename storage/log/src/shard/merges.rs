@@ -16,6 +16,9 @@
 //! where the last of them ends, and begins where the first begins, or, where records in front were
 //! deleted meanwhile, not behind the log start.
 //!
+//! The sequence of a merge is the last entry applied when it was planned: what was below the log
+//! start by then is not in it, but for records that share a batch with living ones.
+//!
 //! Invariants: the records of a partition that are in its rows before are in them after, but for
 //! those below its log start. An object that holds bytes nobody may read any more says since when
 //! ([`ObjectRow::dead_since_ms`]), also one whose records live on in a merged object: it can be

@@ -113,6 +113,8 @@ pub(crate) struct Objects {
     /// The numbers of `rows` that are not live, or hold nothing: those with a step before them. A
     /// year of history has very many others.
     pub(super) unsettled: BTreeSet<u64>,
+    /// The numbers of live `rows` that hold dead bytes beside living ones.
+    dead: BTreeSet<u64>,
     /// The last number given; never given again.
     pub(crate) last_number: u64,
     /// Every batch up to here is in a committed object, or was not one to keep.
@@ -148,17 +150,36 @@ impl Objects {
 
     /// Puts a row in the place of the one of its number.
     pub(crate) fn put(&mut self, row: ObjectRow) {
-        self.ids.insert(row.object, row.number);
-        if row.state == ObjectState::Live && row.live_rows > 0 {
-            self.unsettled.remove(&row.number);
+        let number = row.number;
+        self.ids.insert(row.object, number);
+        self.rows.insert(number, row);
+        self.sort_in(number);
+    }
+
+    /// After a change of a row: whether a step is before it, whether it is to be emptied.
+    pub(super) fn sort_in(&mut self, number: u64) {
+        let Some(row) = self.rows.get(&number) else { return };
+        let serves = row.state == ObjectState::Live && row.live_rows > 0;
+        if serves {
+            self.unsettled.remove(&number);
         } else {
-            self.unsettled.insert(row.number);
+            self.unsettled.insert(number);
         }
-        self.rows.insert(row.number, row);
+        if serves && row.dead_since_ms.is_some() {
+            self.dead.insert(number);
+        } else {
+            self.dead.remove(&number);
+        }
+    }
+
+    /// Live ones that hold dead bytes.
+    pub(super) fn dead(&self) -> impl Iterator<Item = &ObjectRow> {
+        self.dead.iter().filter_map(|number| self.rows.get(number))
     }
 
     pub(super) fn remove(&mut self, number: u64) {
         self.unsettled.remove(&number);
+        self.dead.remove(&number);
         if let Some(row) = self.rows.remove(&number) {
             self.ids.remove(&row.object);
         }

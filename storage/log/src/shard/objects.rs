@@ -61,9 +61,11 @@ impl Objects {
         Err(Refused::InvalidObject { what })
     }
 
-    fn check_merge_intent(&self, intent: &Intent, term: Term) -> Result<(), Refused> {
+    fn check_merge_intent(&self, intent: &Intent, before: Index, term: Term) -> Result<(), Refused> {
         let what = if intent.term != term {
             "it is of another term"
+        } else if intent.sequence >= before.0 {
+            "it was planned on what is not applied"
         } else if intent.first_index > intent.last_index || intent.last_index > self.uploaded {
             "its range is not in objects"
         } else if self.announced().count() >= OPEN_INTENTS_MAX {
@@ -110,10 +112,16 @@ impl Objects {
         }
     }
 
+    /// The last entry that whoever planned this merge had applied: its sequence.
+    fn planned_at(&self, number: u64) -> Index {
+        Index(self.rows.get(&number).map_or(0, |row| row.sequence))
+    }
+
     /// Some of its bytes are dead from now on.
     fn mark_dead(&mut self, number: u64, time_ms: i64) {
         if let Some(row) = self.rows.get_mut(&number) {
             row.dead_since_ms.get_or_insert(time_ms);
+            self.sort_in(number);
         }
     }
 
@@ -127,9 +135,7 @@ impl Objects {
         })?;
         row.live_rows -= 1;
         row.dead_since_ms.get_or_insert(time_ms);
-        if row.live_rows == 0 {
-            self.unsettled.insert(number);
-        }
+        self.sort_in(number);
         Ok(())
     }
 }
@@ -143,6 +149,11 @@ impl Shard {
     /// Those with a step before them: announced, without a living record, retired or abandoned.
     pub fn unsettled_objects(&self) -> impl Iterator<Item = &ObjectRow> {
         self.objects.unsettled()
+    }
+
+    /// Those with records that can be read and others that may not be, in the order of their numbers.
+    pub fn dead_objects(&self) -> impl Iterator<Item = &ObjectRow> {
+        self.objects.dead()
     }
 
     /// One object, by its name in the store.
@@ -176,7 +187,7 @@ impl Shard {
 
     /// As [`Self::check_intent`].
     pub(crate) fn check_merge_intent(&self, intent: &Intent, term: Term) -> Result<(), Refused> {
-        self.objects.check_merge_intent(intent, term)
+        self.objects.check_merge_intent(intent, self.applied.next(), term)
     }
 
     /// As [`Self::check_intent`].
@@ -237,7 +248,7 @@ impl Shard {
         entry: EntryFacts,
         applied: &mut Applied,
     ) -> CommandOutcome {
-        if let Err(refused) = self.objects.check_merge_intent(intent, entry.term) {
+        if let Err(refused) = self.objects.check_merge_intent(intent, entry.index, entry.term) {
             return CommandOutcome::Refused(refused);
         }
         self.announce(intent, ObjectKind::Merged, entry, applied)
@@ -287,10 +298,16 @@ impl Shard {
         };
         let merges = self.merge_of(manifest).is_some();
         let living: Vec<ManifestRow> = self.living(manifest).copied().collect();
+        let planned_at = if merges { self.objects.planned_at(number) } else { Index(0) };
         let whole = living.len() == manifest.rows.len()
             && living.iter().all(|row| {
                 let partition = self.partitions.get(&row.partition);
-                partition.is_some_and(|found| row.base_offset >= found.log_start)
+                // A merge leaves out what was below the log start when it was planned, but for
+                // records of the batch it lies in.
+                partition.is_some_and(|found| {
+                    row.base_offset >= found.log_start
+                        || merges && found.log_start_at <= planned_at
+                })
             });
         if merges {
             self.take_merged_rows(number, &living, entry)?;

@@ -12,7 +12,7 @@ fn merge(name: u8, term: u64, last: u64) -> Command {
     Command::MergeIntent(Intent {
         object: id(name),
         term: Term(term),
-        sequence: u64::from(name),
+        sequence: 8,
         first_index: Index(3),
         last_index: Index(last),
     })
@@ -88,6 +88,29 @@ fn what_was_deleted_in_front_may_be_left_out_or_not() {
     let merged = [row(key(0), 0, 5)];
     assert_eq!(tell(&mut leader, &manifest(9, 1, &merged)), CommandOutcome::ObjectLive);
     assert_eq!(rows(&leader, 0), [(4, 0, 5)], "the first row has gone meanwhile");
+}
+
+#[test]
+fn a_front_that_shares_its_batch_with_living_records_is_not_rewritten_for_ever() {
+    let mut leader = with_three();
+    delete_before(&mut leader, 0, 1);
+    let planned = leader.index;
+    let intent = |name, sequence| {
+        Command::MergeIntent(Intent {
+            object: id(name),
+            term: Term(1),
+            sequence,
+            first_index: Index(3),
+            last_index: Index(8),
+        })
+    };
+    tell(&mut leader, &intent(9, planned));
+    let merged = [row(key(0), 0, 5)];
+    assert_eq!(tell(&mut leader, &manifest(9, 1, &merged)), CommandOutcome::ObjectLive);
+    assert_eq!(object(&leader, 9).dead_since_ms, None, "nothing more can be left out");
+    refused(&mut leader, &intent(10, 99), "it was planned on what is not applied");
+    delete_before(&mut leader, 0, 3);
+    assert!(object(&leader, 9).dead_since_ms.is_some(), "now there is");
 }
 
 #[test]

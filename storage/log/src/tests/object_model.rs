@@ -78,9 +78,18 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+/// A row that an object was said to hold, and how far its front may be dead.
+#[derive(Clone, Copy)]
+struct Held {
+    row: ManifestRow,
+    excused_to: i64,
+}
+
 struct Announced {
     intent: Intent,
     rows: BTreeMap<PartitionKey, ManifestRow>,
+    /// For each partition of a merge, the log start by which it was planned.
+    starts: BTreeMap<PartitionKey, i64>,
 }
 
 struct History {
@@ -90,7 +99,7 @@ struct History {
     open: Vec<Announced>,
     merges: Vec<Announced>,
     /// What each committed object was said to hold.
-    held: BTreeMap<ObjectId, Vec<ManifestRow>>,
+    held: BTreeMap<ObjectId, Vec<Held>>,
     uploaded: Index,
     objects: u64,
     partitions: i32,
@@ -280,11 +289,15 @@ impl History {
             last_index: last,
         };
         assert_eq!(self.apply(&[Command::Intent(intent)]), [CommandOutcome::ObjectIntended]);
-        self.open.push(Announced { intent, rows });
+        self.open.push(Announced { intent, rows, starts: BTreeMap::new() });
     }
 
     fn hold(&mut self, committed: &Announced) {
-        self.held.insert(committed.intent.object, committed.rows.values().copied().collect());
+        let held = |row: &ManifestRow| Held {
+            row: *row,
+            excused_to: committed.starts.get(&row.partition).copied().unwrap_or(0),
+        };
+        self.held.insert(committed.intent.object, committed.rows.values().map(held).collect());
     }
 
     fn give_up_merge(&mut self, merge: &Announced) {
@@ -303,7 +316,7 @@ impl History {
         if self.open.len() + self.merges.len() == OPEN_INTENTS_MAX {
             return;
         }
-        let mut rows = BTreeMap::new();
+        let (mut rows, mut starts) = (BTreeMap::new(), BTreeMap::new());
         for pick in 0..partitions {
             let Some(key) = self.a_partition(first + pick) else { continue };
             let Some(partition) = self.leader.shard.partition(&key) else { continue };
@@ -313,8 +326,13 @@ impl History {
             }
             let from = first % old.len();
             let run: Vec<_> = old.range(from..).take(count).collect();
-            // As a reader of the objects would leave out what is deleted.
-            let base = run[0].base_offset.max(partition.log_start());
+            // As a reader of the objects leaves out what is deleted: at times the batch that holds
+            // the log start begins there, at times before it.
+            let base = match (first + count) % 2 {
+                0 => run[0].base_offset.max(partition.log_start()),
+                _ => run[0].base_offset,
+            };
+            starts.insert(key, partition.log_start());
             rows.insert(key, ManifestRow {
                 partition: key,
                 len_bytes: 100,
@@ -329,12 +347,12 @@ impl History {
         let intent = Intent {
             object: self.next_object(),
             term: Term(self.leader.term),
-            sequence: 1,
+            sequence: self.leader.index,
             first_index: Index(1),
             last_index: self.uploaded,
         };
         assert_eq!(self.apply(&[Command::MergeIntent(intent)]), [CommandOutcome::ObjectIntended]);
-        self.merges.push(Announced { intent, rows });
+        self.merges.push(Announced { intent, rows, starts });
     }
 
     /// Takes every step that is due.
@@ -390,14 +408,15 @@ impl History {
         for row in shard.objects() {
             prop_assert_eq!(row.live_rows, rows_of.remove(&row.number).unwrap_or(0));
             let Some(held) = self.held.get(&row.object) else { continue };
-            let serves = |held: &ManifestRow| {
-                let partition = shard.partition(&held.partition);
+            let serves = |held: &Held| {
+                let partition = shard.partition(&held.row.partition);
                 partition.is_some_and(|partition| {
                     let still = |own: &crate::PartitionObject| {
-                        own.number == row.number && own.base_offset == held.base_offset
+                        own.number == row.number && own.base_offset == held.row.base_offset
                     };
+                    let start = partition.log_start();
                     partition.objects().iter().any(still)
-                        && held.base_offset >= partition.log_start()
+                        && (held.row.base_offset >= start || held.excused_to >= start)
                 })
             };
             let dead = !held.iter().all(serves);
