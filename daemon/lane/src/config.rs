@@ -50,6 +50,11 @@ pub struct StoreConfig {
     /// An object nobody may begin to read is deleted this long after, by entry time: longer than the
     /// longest read.
     pub delete_after_ms: i64,
+    /// Bytes of what was deleted are nowhere after this: an object that holds them is emptied in half of
+    /// it, what is left being for the merge and for `delete_after_ms`.
+    pub deletion_delay_ms: i64,
+    /// Whether small rows of objects are merged, and how often it is looked for them, on boottime.
+    pub merge_every_ns: u64,
 }
 
 impl StoreConfig {
@@ -59,15 +64,27 @@ impl StoreConfig {
         object_age_ns: 60_000_000_000,
         checkpoint_every_ns: 30_000_000_000,
         delete_after_ms: 60_000,
+        deletion_delay_ms: 3_600_000,
+        merge_every_ns: 30_000_000_000,
     };
     /// To be looked at: what is produced can be seen in the store at once.
     pub const DEV: StoreConfig = StoreConfig {
         object_age_ns: 5_000_000_000,
         checkpoint_every_ns: 5_000_000_000,
         delete_after_ms: 10_000,
+        deletion_delay_ms: 60_000,
+        merge_every_ns: 5_000_000_000,
         ..StoreConfig::SOLE_VOTER
     };
 }
+
+/// Half of the delay has room for a state to be kept and for readers to leave.
+const fn leaves_room(store: &StoreConfig) -> bool {
+    let kept_ms = (store.checkpoint_every_ns / 1_000_000) as i64;
+    store.delete_after_ms + 2 * kept_ms <= store.deletion_delay_ms / 2
+}
+
+const _: () = assert!(leaves_room(&StoreConfig::SOLE_VOTER) && leaves_room(&StoreConfig::DEV));
 
 impl LaneConfig {
     /// Commands and payload of one entry. An eighth of what the WAL takes is left for the locators

@@ -44,6 +44,7 @@ mod groups;
 mod history;
 mod housekeeping;
 mod list_offsets;
+mod merges;
 mod pauses;
 mod place;
 mod produce;

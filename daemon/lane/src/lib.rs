@@ -32,5 +32,7 @@ pub use request::{
     GrowTopic, LeaderHint, ListOffsetsPartition, LogDir, ObjectPlace, OffsetAnswer, OffsetQuery,
     Origin, Outcome, ProducePartition, Quorum, Reason, RecordSlice, Refusal, Request, Ticket,
 };
-pub use store_work::{StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob};
+pub use store_work::{
+    MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob,
+};
 pub use upload_queue::{OBJECT_BATCHES_MAX, OBJECT_ENTRIES_MAX, OBJECT_PARTITIONS_MAX};

@@ -6,6 +6,8 @@
 //!
 //! Upload      an intent is committed    ─▶ Uploaded: the manifest is proposed
 //!                                       └▶ NotUploaded: the intent is abandoned, cut anew
+//! Merge       an intent is committed    ─▶ Merged: the manifest is proposed
+//!                                       └▶ NotMerged: the intent is abandoned
 //! Delete      nobody reads it any more  ─▶ Deleted: its row goes
 //! Checkpoint  a state, as of an entry   ─▶ Checkpointed: the log may go up to there
 //! ```
@@ -16,7 +18,7 @@
 use std::sync::Arc;
 
 use holdfast_base::{ClusterId, Index, PartitionKey, ReplicaId, ShardId, Term};
-use holdfast_log::{Manifest, ObjectId, ObjectIdentity};
+use holdfast_log::{Manifest, MergeSource, ObjectId, ObjectIdentity, ObjectKind};
 use holdfast_wal::Extent;
 
 /// One thing to do.
@@ -24,12 +26,17 @@ use holdfast_wal::Extent;
 pub enum StoreWork {
     /// Write an object and read it back.
     Upload(UploadJob),
+    /// Write an object of parts of others and read it back.
+    Merge(MergeJob),
     /// Remove an object; that there is none is as good.
     Delete {
         /// Whose it is.
         shard: ShardId,
         /// Its name.
         object: ObjectIdentity,
+        /// What it was made of: who writes such objects deletes them, so that none is put behind its
+        /// deletion.
+        kind: ObjectKind,
     },
     /// Keep a state where a start finds it: beside the log, and in the store.
     Checkpoint(StateCheckpoint),
@@ -50,6 +57,23 @@ pub struct UploadJob {
     pub created_ms: i64,
     /// The entries of the range that have batches, ascending.
     pub entries: Vec<UploadEntry>,
+}
+
+/// An object that is announced, to be made of others.
+#[derive(Clone, Debug)]
+pub struct MergeJob {
+    /// Its name.
+    pub identity: ObjectIdentity,
+    /// First entry of any source.
+    pub first_index: Index,
+    /// Last entry of any source.
+    pub last_index: Index,
+    /// Term of that entry.
+    pub last_term: Term,
+    /// Entry time of its intent: the leader's wall, ms.
+    pub created_ms: i64,
+    /// What is read.
+    pub sources: Vec<MergeSource>,
 }
 
 /// An entry of an [`UploadJob`].
@@ -115,6 +139,24 @@ pub enum Stored {
         shard: ShardId,
         /// Its name.
         object: ObjectId,
+        /// For the journal.
+        why: String,
+    },
+    /// The object is in the store and was read back.
+    Merged {
+        /// Whose it is.
+        shard: ShardId,
+        /// What it holds.
+        manifest: Manifest,
+    },
+    /// It never will be: a source cannot be read. Sources stay as they are.
+    NotMerged {
+        /// Whose it is.
+        shard: ShardId,
+        /// Its name.
+        object: ObjectId,
+        /// The source.
+        culprit: Option<ObjectId>,
         /// For the journal.
         why: String,
     },

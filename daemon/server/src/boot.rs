@@ -32,7 +32,9 @@ use crate::report::{Code, Report};
 use crate::serve::{Service, serve_until_stopped};
 use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
-use crate::store::{self, CheckpointFiles, Log, StoreDesk, StoreReader, Worker, newest_in_store};
+use crate::store::{
+    self, CheckpointFiles, Log, StoreDesk, StoreReader, Worker, Workers, newest_in_store,
+};
 use arguments::Arguments;
 use holdfast_base::{LaneId, ShardId, SplitMix64};
 use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, ObjectReader, Settings};
@@ -324,7 +326,7 @@ fn desk(
             rng: SplitMix64::new(u64::from_le_bytes(seed)),
         })
     };
-    store::start_workers(worker()?, worker()?)
+    store::start_workers(Workers { objects: worker()?, merges: worker()?, states: worker()? })
 }
 
 /// What a new log of this size would have.

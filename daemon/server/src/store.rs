@@ -32,7 +32,7 @@ pub use checkpoints::{CheckpointFiles, newest_in_store};
 pub use counters::StoreCounters;
 pub use log_source::{Log, LogSource};
 pub use reader::StoreReader;
-pub use start::{StoreDesk, open, start_workers};
+pub use start::{StoreDesk, Workers, open, start_workers};
 pub use worker::Worker;
 
 #[cfg(test)]

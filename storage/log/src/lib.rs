@@ -53,8 +53,8 @@ pub use group::{
     offsets_of_topics,
 };
 pub use merge_plan::{
-    MERGE_SOURCES_MAX, MERGED_ROWS_MIN, MergePart, MergePlan, MergeRule, MergeSource, ROW_FULL_BYTES,
-    plan_merge,
+    MERGE_SOURCES_MAX, MERGED_ROWS_MIN, MergePart, MergePlan, MergeRule, MergeSource,
+    ROW_FULL_BYTES, plan_merge,
 };
 pub use object::{
     CommandError, Intent, MANIFEST_ROW_BYTES, Manifest, ManifestRow, NUMBER_MAX, OBJECT_HEAD_BYTES,
@@ -68,8 +68,7 @@ pub use refusal::{BrokenInvariant, Refused};
 pub use segment::{MaxTimestamp, VirtualSegment};
 pub use shard::{
     AppendedBatch, Applied, CommandOutcome, EntryFacts, ObjectKind, ObjectRow, ObjectState,
-    PartitionObject,
-    Shard,
+    PartitionObject, Shard,
 };
 
 #[cfg(test)]

@@ -83,26 +83,25 @@ pub struct MergePlan {
 pub struct MergeRule {
     /// Bytes of one object.
     pub object_bytes: u64,
-    /// Objects that have held dead bytes since then, or longer, are emptied.
-    pub dead_before_ms: i64,
     /// Whether to look for runs of small rows too.
     pub by_size: bool,
 }
 
-/// The next merge that is due, without objects to `avoid`.
+/// The next merge that is due, without objects to `avoid`. Of the objects that hold dead bytes, those
+/// are emptied that are `due`.
 #[must_use]
 pub fn plan_merge(
     shard: &Shard,
     (cluster, id): (ClusterId, ShardId),
     rule: &MergeRule,
     avoid: &BTreeSet<u64>,
+    due: impl Fn(&ObjectRow) -> bool,
 ) -> Option<MergePlan> {
     let mut gathered = Gathered::new(shard, rule.object_bytes);
     let dead: BTreeSet<u64> = shard
         .dead_objects()
-        .filter(|row| row.dead_since_ms.is_some_and(|since| since <= rule.dead_before_ms))
+        .filter(|row| due(row) && !avoid.contains(&row.number))
         .map(|row| row.number)
-        .filter(|number| !avoid.contains(number))
         .take(MERGE_SOURCES_MAX)
         .collect();
     if !dead.is_empty() {

@@ -61,7 +61,13 @@ impl ObjectBody {
     }
 
     /// Adds a batch, of an entry at or behind `index`; `parts` gets what became final.
-    pub(crate) fn push(&mut self, row: &BatchRow, index: Index, bytes: Bytes, parts: &mut Vec<Bytes>) {
+    pub(crate) fn push(
+        &mut self,
+        row: &BatchRow,
+        index: Index,
+        bytes: Bytes,
+        parts: &mut Vec<Bytes>,
+    ) {
         let joins = self.open.as_ref().is_some_and(|open| {
             open.sum.partition == row.partition
                 && open.sum.len_bytes + row.len_bytes <= BLOCK_PAYLOAD_BYTES_CUT
@@ -139,13 +145,14 @@ impl ObjectBody {
 
     fn close_block(&mut self, parts: &mut Vec<Bytes>) {
         let Some(open) = self.open.take() else { return };
-        let head = BlockHead { len_bytes: BLOCK_HEAD_BYTES as u32 + open.sum.len_bytes, ..open.sum };
+        let head =
+            BlockHead { len_bytes: BLOCK_HEAD_BYTES as u32 + open.sum.len_bytes, ..open.sum };
         let mut bytes = [0; BLOCK_HEAD_BYTES];
         head.put(&mut bytes);
-        let checksum = open.bytes.iter().fold(
-            crc32c::crc32c(&bytes[..head_at::CRC]),
-            |crc, batch| crc32c::crc32c_append(crc, batch),
-        );
+        let checksum =
+            open.bytes.iter().fold(crc32c::crc32c(&bytes[..head_at::CRC]), |crc, batch| {
+                crc32c::crc32c_append(crc, batch)
+            });
         set_u32(&mut bytes, head_at::CRC, checksum);
         let row = BlockRow {
             partition: head.partition,

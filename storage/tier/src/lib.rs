@@ -52,7 +52,7 @@ pub use format::rows::{BlockRow, PartitionRow};
 pub use format::trailer::Trailer;
 pub use holdfast_log::{
     CommandError, Intent, Manifest, ManifestRow, MergePart, MergeSource, ObjectId, ObjectIdentity,
-    ObjectStep, Step,
+    ObjectKind, ObjectStep, Step,
 };
 pub use key::{KeyError, StoreKey, cluster_directory, shard_directory};
 pub use merge::{MergeError, merge};

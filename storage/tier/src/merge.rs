@@ -168,10 +168,8 @@ impl Window {
         let (object, key) = (source.identity.object, StoreKey::of(&source.identity));
         let damaged = |error| MergeError::Damaged { object, error };
         let range = source.object_bytes - u64::from(source.tail_bytes)..source.object_bytes;
-        let tail = store
-            .get(&key, range)
-            .await
-            .map_err(|error| MergeError::Source { object, error })?;
+        let tail =
+            store.get(&key, range).await.map_err(|error| MergeError::Source { object, error })?;
         let tail = Footer::from_tail(&source.identity, source.object_bytes, &tail);
         let Tail::Footer(footer) = tail.map_err(damaged)? else {
             return Err(damaged(ObjectError::Lies {
@@ -205,7 +203,11 @@ impl Window {
     }
 
     /// GETs the next wanted blocks, if the first is of this partition.
-    async fn fill(&mut self, store: &dyn Store, partition: &PartitionKey) -> Result<(), MergeError> {
+    async fn fill(
+        &mut self,
+        store: &dyn Store,
+        partition: &PartitionKey,
+    ) -> Result<(), MergeError> {
         let Some(first) = self.wanted.front().map(|number| self.footer.block(*number)) else {
             return Ok(());
         };

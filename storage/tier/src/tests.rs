@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod damage;
 mod faults;
+mod merging;
 mod reading;
 mod support;
 mod way;

@@ -5,6 +5,7 @@
 //! applied ─▶ every so often ─▶ work: checkpoint ─▶ Checkpointed ─▶ checkpointed moves ──────────┤
 //!                                                                                             ▼
 //!                                 trim(min(uploaded, checkpointed)), while the log is more than half full
+//! small rows, or dead bytes ─▶ MergeIntent ─▶ work: merge ─▶ Merged ─▶ Manifest       merges.rs
 //! an object of dead records ─▶ Retire ─▶ (readers gone, checkpointed) ─▶ work: delete ─▶ Gone
 //! ```
 //!
@@ -21,7 +22,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{Index, Now, Rng, ShardId, Term};
+use holdfast_base::{ClusterId, Index, Now, Rng, ShardId, Term};
 use holdfast_io::Disk;
 use holdfast_log::{
     Applied, CommandOutcome, Intent, Manifest, ObjectId, ObjectIdentity, ObjectRow, ObjectState,
@@ -30,6 +31,7 @@ use holdfast_log::{
 use holdfast_wal::{Admission, Extent};
 
 use super::Lane;
+use super::merges::Merges;
 use super::produce::Building;
 use crate::calls::Slot;
 use crate::config::StoreConfig;
@@ -83,6 +85,8 @@ pub(super) struct Objects {
     deleted: BTreeSet<ObjectId>,
     /// No cut before.
     pause_until_ns: u64,
+    /// Objects made of others.
+    pub(super) merges: Merges,
 }
 
 #[derive(Debug)]
@@ -95,7 +99,7 @@ struct Upload {
 
 /// Where an upload stands.
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Its intent is to be proposed.
     Announce,
     /// It is proposed, or applied and not handed out.
@@ -252,9 +256,11 @@ impl<D: Disk> Lane<D> {
                 && time_ms.saturating_sub(row.changed_ms) >= store.delete_after_ms
         });
         let cluster = self.config.founding.cluster;
+        objects.merges.tend(state, (cluster, shard), term, store, (now, time_ms), &mut self.rng);
+        objects.merges.plan(&mut plan.commands);
         for row in plan.deletions {
             let object = identity(cluster, shard, &row);
-            self.history.work.push(StoreWork::Delete { shard, object });
+            self.history.work.push(StoreWork::Delete { shard, object, kind: row.kind });
         }
         self.propose_objects(shard, plan.commands, time_ms);
         self.hand_out_uploads(shard);
@@ -271,6 +277,9 @@ impl<D: Disk> Lane<D> {
                 ObjectCommand::Intent(intent) => {
                     leading.decider.propose_intent(state, entry, intent)
                 }
+                ObjectCommand::MergeIntent(intent) => {
+                    leading.decider.propose_merge_intent(state, entry, intent)
+                }
                 ObjectCommand::Manifest(manifest) => {
                     leading.decider.propose_manifest(state, entry, manifest)
                 }
@@ -285,6 +294,9 @@ impl<D: Disk> Lane<D> {
                 }
                 Ok(holdfast_log::Proposal::Nothing) => {}
                 Err(Refused::EntryFull) => break,
+                Err(refused) if leading.objects.merges.names(object) => {
+                    leading.objects.merges.give_up(object, refused.name());
+                }
                 Err(refused) => {
                     self.give_up_uploads(shard, refused.name());
                     break;
@@ -305,6 +317,8 @@ impl<D: Disk> Lane<D> {
                 ready.push((upload.intent, upload.last_term, row.changed_ms));
             }
         }
+        let job = leading.objects.merges.hand_out(state, self.config.founding.cluster, shard);
+        self.history.work.extend(job.map(StoreWork::Merge));
         for (intent, last_term, created_ms) in ready {
             let job = self.upload_job(shard, &intent, last_term, created_ms);
             match job {
@@ -378,6 +392,18 @@ impl<D: Disk> Lane<D> {
                     leading.objects.pause_until_ns = now.boottime_ns + UNREADABLE_PAUSE_NS;
                 }
             }
+            Stored::Merged { shard, manifest } => {
+                if let Some(leading) = self.leading.get_mut(&shard) {
+                    leading.objects.merges.written(manifest);
+                }
+            }
+            Stored::NotMerged { shard, object, culprit, why } => {
+                tracing::warn!(shard = shard.0, %object, why, "objects are not merged");
+                let state = data_shard(&self.driver, shard);
+                if let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) {
+                    leading.objects.merges.failed(object, culprit, state, now);
+                }
+            }
             Stored::Deleted { shard, object } => {
                 if let Some(leading) = self.leading.get_mut(&shard)
                     && leading.objects.deleting.remove(&object)
@@ -416,6 +442,7 @@ impl<D: Disk> Lane<D> {
         self.history.due = true;
         let Some(leading) = self.leading.get_mut(&shard) else { return };
         leading.objects.stepping.remove(&object);
+        leading.objects.merges.settled(object, outcome.as_ref());
         let uploads = &mut leading.objects.uploads;
         let upload = uploads.iter_mut().find(|upload| upload.intent.object == object);
         match (upload, outcome) {
@@ -497,8 +524,9 @@ struct Plan {
 }
 
 #[derive(Debug)]
-enum ObjectCommand {
+pub(super) enum ObjectCommand {
     Intent(Intent),
+    MergeIntent(Intent),
     Manifest(Manifest),
     Step(ObjectStep),
 }
@@ -506,7 +534,7 @@ enum ObjectCommand {
 impl ObjectCommand {
     fn object(&self) -> ObjectId {
         match self {
-            ObjectCommand::Intent(intent) => intent.object,
+            ObjectCommand::Intent(intent) | ObjectCommand::MergeIntent(intent) => intent.object,
             ObjectCommand::Manifest(manifest) => manifest.object,
             ObjectCommand::Step(step) => step.object,
         }
@@ -517,8 +545,12 @@ impl Objects {
     /// What is due, from the applied rows and what is in hand. `may_delete`: nobody can be reading
     /// this retired object, and no state that a start could begin with names it.
     fn plan(&mut self, state: &Shard, plan: &mut Plan, may_delete: impl Fn(&ObjectRow) -> bool) {
-        let in_hand: BTreeSet<ObjectId> =
-            self.uploads.iter().map(|upload| upload.intent.object).collect();
+        let in_hand: BTreeSet<ObjectId> = self
+            .uploads
+            .iter()
+            .map(|upload| upload.intent.object)
+            .chain(self.merges.object())
+            .collect();
         for row in state.unsettled_objects() {
             let object = row.object;
             if self.stepping.contains(&object) {
@@ -563,7 +595,10 @@ impl Objects {
             ObjectCommand::Step(_) => {
                 self.stepping.insert(object);
             }
-            ObjectCommand::Intent(_) | ObjectCommand::Manifest(_) => {
+            ObjectCommand::Intent(_)
+            | ObjectCommand::MergeIntent(_)
+            | ObjectCommand::Manifest(_) => {
+                self.merges.proposed(object);
                 let upload = self.uploads.iter_mut().find(|upload| upload.intent.object == object);
                 if let Some(upload) = upload {
                     upload.proposed();
@@ -577,12 +612,8 @@ impl Upload {
     fn of(entries: Vec<WaitingEntry>, term: Term, rng: &mut impl Rng) -> Upload {
         let (first, last) = (entries.first(), entries.last());
         let (first, last) = first.zip(last).expect("a cut has an entry");
-        let mut object = [0; 16];
-        // A simulated node draws the same numbers after each start, in another term.
-        object[..8].copy_from_slice(&(rng.next_u64() ^ term.0.rotate_left(32)).to_le_bytes());
-        object[8..].copy_from_slice(&(rng.next_u64() ^ first.index.0).to_le_bytes());
         let intent = Intent {
-            object: ObjectId(object),
+            object: new_object(term, first.index.0, rng),
             term,
             sequence: first.index.0,
             first_index: first.index,
@@ -603,15 +634,25 @@ impl Upload {
     }
 
     fn proposed(&mut self) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Announced) {
+        self.phase.proposed();
+    }
+
+    fn not_proposed(&mut self) {
+        self.phase.not_proposed();
+    }
+}
+
+impl Phase {
+    pub(super) fn proposed(&mut self) {
+        *self = match std::mem::replace(self, Phase::Announced) {
             Phase::Announce => Phase::Announced,
             Phase::Written(manifest) => Phase::Committing(manifest),
             other => other,
         };
     }
 
-    fn not_proposed(&mut self) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Announce) {
+    pub(super) fn not_proposed(&mut self) {
+        *self = match std::mem::replace(self, Phase::Announce) {
             Phase::Announced => Phase::Announce,
             Phase::Committing(manifest) => Phase::Written(manifest),
             other => other,
@@ -619,11 +660,15 @@ impl Upload {
     }
 }
 
-pub(super) fn identity(
-    cluster: holdfast_base::ClusterId,
-    shard: ShardId,
-    row: &ObjectRow,
-) -> ObjectIdentity {
+/// A name for an object. A simulated node draws the same numbers after each start, in another term.
+pub(super) fn new_object(term: Term, of: u64, rng: &mut impl Rng) -> ObjectId {
+    let mut object = [0; 16];
+    object[..8].copy_from_slice(&(rng.next_u64() ^ term.0.rotate_left(32)).to_le_bytes());
+    object[8..].copy_from_slice(&(rng.next_u64() ^ of).to_le_bytes());
+    ObjectId(object)
+}
+
+pub(super) fn identity(cluster: ClusterId, shard: ShardId, row: &ObjectRow) -> ObjectIdentity {
     let (term, sequence, object) = (row.term, row.sequence, row.object);
     ObjectIdentity { cluster, shard, term, sequence, object }
 }

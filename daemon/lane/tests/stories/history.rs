@@ -301,3 +301,95 @@ fn records_are_found_by_time_wherever_they_lie() {
         FoundOffset::InBatch(RecordSlice::Cached(_) | RecordSlice::OnDisk { .. })
     ));
 }
+
+/// Topics of one record an object each, so that objects hold several; their partitions.
+fn thin(node: &mut Node, count: usize) -> Vec<PartitionKey> {
+    (0..count).map(|at| node.create(&format!("thin-{at}"), 1, &[])).collect()
+}
+
+/// A record of each, and an object of them.
+fn round(node: &mut Node, shelf: &mut Shelf, partitions: &[PartitionKey]) {
+    for partition in partitions {
+        node.produce(*partition, "v").unwrap();
+    }
+    shelf.run_ms(node, 6_000);
+}
+
+fn rows(node: &mut Node, partition: PartitionKey) -> usize {
+    let states = node.lane().data_shards();
+    states.filter_map(|state| state.partition(&partition)).map(|found| found.objects().len()).sum()
+}
+
+#[test]
+fn rows_of_a_quiet_topic_stay_few_and_its_records_stay_readable() {
+    let (mut node, mut shelf) = found();
+    let partitions = thin(&mut node, 2);
+    for _ in 0..70 {
+        round(&mut node, &mut shelf, &partitions);
+    }
+    shelf.run_ms(&mut node, 60_000);
+    assert!(shelf.merges >= 8, "{}", shelf.merges);
+    for partition in &partitions {
+        assert!(rows(&mut node, *partition) <= 16, "{}", rows(&mut node, *partition));
+        let (offsets, from_objects) = read_all(&mut node, &shelf, *partition, 0);
+        assert_eq!(offsets, (0..70).collect::<Vec<_>>());
+        assert!(from_objects == 0 || from_objects < 20, "the log still has them, or few objects");
+    }
+    let named: usize = node.lane().data_shards().map(|state| state.objects().count()).sum();
+    assert_eq!(named, shelf.objects.len(), "what was merged is gone from the store");
+    restart(&mut node, &mut shelf);
+    for partition in &partitions {
+        let (offsets, from_objects) = read_all(&mut node, &shelf, *partition, 0);
+        assert_eq!(offsets, (0..70).collect::<Vec<_>>());
+        assert!(from_objects > 0);
+    }
+}
+
+#[test]
+fn no_object_holds_a_record_of_a_deleted_topic_after_the_delay() {
+    let (mut node, mut shelf) = found();
+    let partitions = thin(&mut node, 40);
+    for _ in 0..3 {
+        round(&mut node, &mut shelf, &partitions);
+    }
+    let holds = |shelf: &Shelf, partition: PartitionKey| {
+        shelf.objects.values().filter(|object| object.contains_key(&partition)).count()
+    };
+    let shared = shelf.objects.values().find(|object| object.len() > 1).expect("shards are few");
+    let gone = *shared.first_key_value().unwrap().0;
+    let named = partitions.iter().position(|partition| *partition == gone).unwrap();
+    let delete = vec![holdfast_lane::DeleteTopic::Name(format!("thin-{named}"))];
+    node.ask(Request::DeleteTopics(delete, origin()));
+    shelf.run_ms(&mut node, 1_000);
+    assert!(holds(&shelf, gone) > 0);
+    shelf.run_ms(&mut node, StoreConfig::DEV.deletion_delay_ms as u64 - 1_000);
+    assert_eq!(holds(&shelf, gone), 0, "after the delay");
+    restart(&mut node, &mut shelf);
+    for partition in partitions.iter().filter(|partition| **partition != gone) {
+        assert_eq!(read_all(&mut node, &shelf, *partition, 0).0, [0, 1, 2]);
+    }
+}
+
+#[test]
+fn power_cuts_during_merges_lose_nothing_and_leave_no_object_unnamed() {
+    let (mut node, mut shelf) = found();
+    let partitions = thin(&mut node, 2);
+    for at in 0..60_u64 {
+        round(&mut node, &mut shelf, &partitions);
+        if at % 7 == 6 {
+            // Anywhere in a merge: asked for and not made, or made and not told.
+            shelf.away = at % 2 == 0;
+            node.run_ms(300 * (at % 5) + 100);
+            shelf.away = false;
+            restart(&mut node, &mut shelf);
+        }
+    }
+    shelf.run_ms(&mut node, 90_000);
+    assert!(shelf.merges > 4, "{}", shelf.merges);
+    for partition in &partitions {
+        let (offsets, _) = read_all(&mut node, &shelf, *partition, 0);
+        assert_eq!(offsets, (0..60).collect::<Vec<_>>());
+    }
+    let named: usize = node.lane().data_shards().map(|state| state.objects().count()).sum();
+    assert_eq!(named, shelf.objects.len(), "what lies in the store has a row, and the other way");
+}

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_base::{Index, PartitionKey, ShardId};
-use holdfast_lane::{Answer, Request, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadJob};
+use holdfast_base::{Index, PartitionKey, ShardId, Term};
+use holdfast_lane::{
+    Answer, MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadJob,
+};
 use holdfast_log::{Manifest, ManifestRow, ObjectId};
 
 use crate::node::Node;
@@ -23,6 +25,7 @@ pub(crate) struct Shelf {
     pub(crate) away: bool,
     pub(crate) uploads: usize,
     pub(crate) deletions: usize,
+    pub(crate) merges: usize,
 }
 
 impl Shelf {
@@ -61,7 +64,12 @@ impl Shelf {
                 let shard = job.identity.shard;
                 Stored::Uploaded { shard, manifest: self.put(node, job) }
             }
-            StoreWork::Delete { shard, object } => {
+            StoreWork::Merge(job) => {
+                self.merges += 1;
+                let shard = job.identity.shard;
+                Stored::Merged { shard, manifest: self.merge(&job) }
+            }
+            StoreWork::Delete { shard, object, .. } => {
                 self.deletions += 1;
                 self.objects.remove(&object.object);
                 Stored::Deleted { shard, object: object.object }
@@ -89,6 +97,33 @@ impl Shelf {
             }
         }
         assert_eq!(last, job.last_index);
+        self.keep(job.identity.object, job.created_ms, job.last_term, rows)
+    }
+
+    fn merge(&mut self, job: &MergeJob) -> Manifest {
+        let mut rows: BTreeMap<PartitionKey, Vec<(UploadBatch, Bytes)>> = BTreeMap::new();
+        for source in &job.sources {
+            let held = self.objects.get(&source.identity.object).expect("a source is there");
+            for part in &source.parts {
+                let taken = held[&part.partition].iter().filter(|(batch, _)| {
+                    batch.last_offset >= part.from_offset && batch.last_offset <= part.last_offset
+                });
+                rows.entry(part.partition).or_default().extend(taken.cloned());
+            }
+        }
+        for batches in rows.values_mut() {
+            batches.sort_by_key(|(batch, _)| batch.base_offset);
+        }
+        self.keep(job.identity.object, job.created_ms, job.last_term, rows)
+    }
+
+    fn keep(
+        &mut self,
+        object: ObjectId,
+        created_ms: i64,
+        last_term: Term,
+        rows: BTreeMap<PartitionKey, Vec<(UploadBatch, Bytes)>>,
+    ) -> Manifest {
         let row = |(partition, batches): (&PartitionKey, &Vec<(UploadBatch, Bytes)>)| ManifestRow {
             partition: *partition,
             len_bytes: batches.iter().map(|(batch, _)| batch.extent.len_bytes).sum(),
@@ -102,15 +137,14 @@ impl Shelf {
         };
         let manifest_rows: Vec<ManifestRow> = rows.iter().map(row).collect();
         let bytes: u64 = manifest_rows.iter().map(|row| u64::from(row.len_bytes)).sum();
-        let object = job.identity.object;
         self.objects.insert(object, rows);
         Manifest {
             object,
             object_bytes: HEAD_BYTES + bytes + u64::from(TAIL_BYTES),
             tail_bytes: TAIL_BYTES,
             sha256: [7; 32],
-            created_ms: job.created_ms,
-            last_term: job.last_term,
+            created_ms,
+            last_term,
             rows: manifest_rows,
         }
     }

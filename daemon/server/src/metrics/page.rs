@@ -112,6 +112,7 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
         &STORE_FAILURES,
         [
             (["upload"], count(&store.upload_failures)),
+            (["merge"], count(&store.merge_failures)),
             (["delete"], count(&store.deletion_failures)),
             (["checkpoint"], count(&store.checkpoint_failures)),
             (["read"], count(&store.read_failures)),
@@ -120,6 +121,9 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
     page.one(&STORE_UPLOADS, count(&store.uploads));
     page.one(&STORE_UPLOADED, count(&store.uploaded_bytes));
     page.one(&STORE_GIVEN_UP, count(&store.uploads_given_up));
+    page.one(&STORE_MERGES, count(&store.merges));
+    page.one(&STORE_MERGED, count(&store.merged_bytes));
+    page.one(&STORE_MERGES_GIVEN_UP, count(&store.merges_given_up));
     page.one(&STORE_DELETIONS, count(&store.deletions));
     page.one(&STORE_CHECKPOINTS, count(&store.checkpoints));
     page.one(&STORE_READS, count(&store.reads));

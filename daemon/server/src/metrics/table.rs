@@ -139,6 +139,12 @@ metrics! {
         "Bytes of these objects.";
     STORE_GIVEN_UP = "holdfast_store_uploads_given_up_total", Counter, [],
         "Objects that were not written, because the write-ahead log could not be read for them.";
+    STORE_MERGES = "holdfast_store_merges_total", Counter, [],
+        "Objects made of others, so that a partition lies in few, and what was deleted in none.";
+    STORE_MERGED = "holdfast_store_merged_bytes_total", Counter, [],
+        "Bytes of these objects.";
+    STORE_MERGES_GIVEN_UP = "holdfast_store_merges_given_up_total", Counter, [],
+        "Merges that ended because an object was damaged, or gone; the journal names it.";
     STORE_DELETIONS = "holdfast_store_deletions_total", Counter, [],
         "Objects deleted, since all their records were.";
     STORE_CHECKPOINTS = "holdfast_store_checkpoints_total", Counter, [],

@@ -17,6 +17,14 @@ pub struct StoreCounters {
     pub upload_failures: Counter,
     /// Objects the log could not be read for: they are cut anew.
     pub uploads_given_up: Counter,
+    /// Objects made of others, put and read back.
+    pub merges: Counter,
+    /// Their bytes.
+    pub merged_bytes: Counter,
+    /// Attempts that failed.
+    pub merge_failures: Counter,
+    /// Merges of a source that was damaged, or gone.
+    pub merges_given_up: Counter,
     /// Objects deleted.
     pub deletions: Counter,
     /// Attempts that failed.

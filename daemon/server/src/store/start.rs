@@ -2,25 +2,29 @@
 //!
 //! ```text
 //! open:   URL ─▶ Store
-//! start:  lane ── StoreDesk ──▶ objects     ─▶ Worker ┐ one thread, beside
-//!                          └──▶ checkpoints ─▶ Worker ┘ those of connections
+//! start:  lane ── StoreDesk ─┬▶ objects     ─▶ Worker ┐
+//!                            ├▶ merges      ─▶ Worker ├ one thread, beside those of connections
+//!                            └▶ checkpoints ─▶ Worker ┘
 //! ```
 //!
-//! Two workers, so that a state is kept while a large object is on its way.
+//! Three workers, so that a state is kept while a large object is on its way, and no merge holds
+//! the log up.
 
 use super::worker::Worker;
 use crate::report::{Code, Report};
 use holdfast_lane::StoreWork;
+use holdfast_tier::ObjectKind;
 use holdfast_tier::store::{Store, StoreErrorKind};
 use std::sync::Arc;
 use std::thread::Builder;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// Where a lane leaves its work. What it leaves is bounded by the lane: two uploads and one checkpoint of
-/// each shard.
+/// Where a lane leaves its work. What it leaves is bounded by the lane: two uploads, one merge and one
+/// checkpoint of each shard.
 #[derive(Clone, Debug)]
 pub struct StoreDesk {
     objects: UnboundedSender<StoreWork>,
+    merges: UnboundedSender<StoreWork>,
     states: UnboundedSender<StoreWork>,
 }
 
@@ -28,7 +32,10 @@ impl StoreDesk {
     /// Leaves one thing to do.
     pub fn leave(&self, work: StoreWork) {
         let worker = match &work {
-            StoreWork::Upload(_) | StoreWork::Delete { .. } => &self.objects,
+            StoreWork::Upload(_) | StoreWork::Delete { kind: ObjectKind::Cut, .. } => &self.objects,
+            StoreWork::Merge(_) | StoreWork::Delete { kind: ObjectKind::Merged, .. } => {
+                &self.merges
+            }
             StoreWork::Checkpoint(_) => &self.states,
         };
         // A worker that is gone has met the end of the lane.
@@ -51,11 +58,21 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>, Report> {
     })
 }
 
-/// Starts the thread of both workers.
+/// The workers of a lane.
+pub struct Workers {
+    /// Objects of the log.
+    pub objects: Worker,
+    /// Objects of others.
+    pub merges: Worker,
+    /// Checkpoints.
+    pub states: Worker,
+}
+
+/// Starts the thread of all workers.
 ///
 /// # Errors
 /// When the system has no thread for it.
-pub fn start_workers(objects: Worker, states: Worker) -> Result<StoreDesk, Report> {
+pub fn start_workers(workers: Workers) -> Result<StoreDesk, Report> {
     let refused = |error: std::io::Error| {
         Report::new(
             Code::SystemRefused,
@@ -70,12 +87,17 @@ pub fn start_workers(objects: Worker, states: Worker) -> Result<StoreDesk, Repor
         .build()
         .map_err(refused)?;
     let (objects_in, objects_out) = unbounded_channel();
+    let (merges_in, merges_out) = unbounded_channel();
     let (states_in, states_out) = unbounded_channel();
     let work = move || {
         runtime.block_on(async {
-            tokio::join!(objects.run(objects_out), states.run(states_out));
+            tokio::join!(
+                workers.objects.run(objects_out),
+                workers.merges.run(merges_out),
+                workers.states.run(states_out)
+            );
         });
     };
     Builder::new().name("store".to_owned()).spawn(work).map_err(refused)?;
-    Ok(StoreDesk { objects: objects_in, states: states_in })
+    Ok(StoreDesk { objects: objects_in, merges: merges_in, states: states_in })
 }

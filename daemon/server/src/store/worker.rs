@@ -17,9 +17,9 @@ use super::log_source::{Log, LogSource};
 use bytes::Bytes;
 use holdfast_base::{Clock, SplitMix64};
 use holdfast_broker::LaneClient;
-use holdfast_lane::{Request, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_lane::{MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_tier::store::{Action, Store};
-use holdfast_tier::{ObjectId, ObjectIdentity, ReadBack, StoreKey, upload};
+use holdfast_tier::{ObjectHead, ObjectId, ObjectIdentity, ReadBack, StoreKey, merge, upload};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -115,7 +115,11 @@ impl Worker {
                 let tried = timeout(UPLOAD_LIMIT, self.upload(job)).await;
                 tried.unwrap_or_else(|_| Err(late(UPLOAD_LIMIT)))
             }
-            StoreWork::Delete { shard, object } => {
+            StoreWork::Merge(job) => {
+                let tried = timeout(UPLOAD_LIMIT, self.merge(job)).await;
+                tried.unwrap_or_else(|_| Err(late(UPLOAD_LIMIT)))
+            }
+            StoreWork::Delete { shard, object, .. } => {
                 let tried = timeout(REQUEST_LIMIT, self.delete(object)).await;
                 tried.unwrap_or_else(|_| Err(late(REQUEST_LIMIT)))?;
                 Ok(Stored::Deleted { shard: *shard, object: object.object })
@@ -156,6 +160,33 @@ impl Worker {
         }
     }
 
+    async fn merge(&self, job: &MergeJob) -> Result<Stored, Failed> {
+        let (shard, object) = (job.identity.shard, job.identity.object);
+        let head = ObjectHead {
+            identity: job.identity,
+            first_index: job.first_index,
+            last_index: job.last_index,
+            last_term: job.last_term,
+            created_ms: job.created_ms,
+        };
+        match merge(&*self.store, head, &job.sources, ReadBack::Tail).await {
+            Ok(manifest) => {
+                self.counters.merges.add(1);
+                self.counters.merged_bytes.add(manifest.object_bytes);
+                let sources = job.sources.len();
+                tracing::debug!(shard = shard.0, %object, sources, "objects are merged");
+                Ok(Stored::Merged { shard, manifest })
+            }
+            // A source is gone, since its topic was deleted meanwhile, or damaged.
+            Err(error) if error.action() == Action::Refuse => {
+                self.counters.merges_given_up.add(1);
+                let culprit = error.culprit();
+                Ok(Stored::NotMerged { shard, object, culprit, why: error.to_string() })
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     async fn delete(&self, object: &ObjectIdentity) -> Result<(), Failed> {
         let key = StoreKey::of(object);
         self.store.delete(&key).await.map_err(|error| error.to_string())?;
@@ -188,6 +219,10 @@ impl Worker {
             StoreWork::Upload(_) => {
                 self.counters.upload_failures.add(1);
                 "an object is not in the store"
+            }
+            StoreWork::Merge(_) => {
+                self.counters.merge_failures.add(1);
+                "objects are not merged"
             }
             StoreWork::Delete { .. } => {
                 self.counters.deletion_failures.add(1);
@@ -223,6 +258,7 @@ fn take(waiting: &mut Vec<Waiting>, work: StoreWork, now: Instant) {
 fn uploaded_by(work: &StoreWork) -> Option<ObjectId> {
     match work {
         StoreWork::Upload(job) => Some(job.identity.object),
+        StoreWork::Merge(job) => Some(job.identity.object),
         StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
     }
 }

@@ -87,7 +87,7 @@ fn replaced(partition: &Partition, row: &ManifestRow) -> Option<Range<usize>> {
         return None;
     }
     // What the merged object leaves out of its first row, nobody can read any more.
-    let begins = rows.get(first)?.base_offset >= row.base_offset
-        || row.base_offset <= partition.log_start;
+    let begins =
+        rows.get(first)?.base_offset >= row.base_offset || row.base_offset <= partition.log_start;
     begins.then_some(first..end)
 }

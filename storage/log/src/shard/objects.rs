@@ -61,7 +61,12 @@ impl Objects {
         Err(Refused::InvalidObject { what })
     }
 
-    fn check_merge_intent(&self, intent: &Intent, before: Index, term: Term) -> Result<(), Refused> {
+    fn check_merge_intent(
+        &self,
+        intent: &Intent,
+        before: Index,
+        term: Term,
+    ) -> Result<(), Refused> {
         let what = if intent.term != term {
             "it is of another term"
         } else if intent.sequence >= before.0 {
@@ -223,7 +228,10 @@ impl Shard {
     }
 
     /// Rows of a manifest that somebody can still read.
-    pub(super) fn living<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = &'a ManifestRow> {
+    pub(super) fn living<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+    ) -> impl Iterator<Item = &'a ManifestRow> {
         manifest.rows.iter().filter(|row| {
             let partition = self.partitions.get(&row.partition);
             partition.is_some_and(|found| row.last_offset >= found.log_start)
@@ -305,8 +313,7 @@ impl Shard {
                 // A merge leaves out what was below the log start when it was planned, but for
                 // records of the batch it lies in.
                 partition.is_some_and(|found| {
-                    row.base_offset >= found.log_start
-                        || merges && found.log_start_at <= planned_at
+                    row.base_offset >= found.log_start || merges && found.log_start_at <= planned_at
                 })
             });
         if merges {

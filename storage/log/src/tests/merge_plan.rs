@@ -12,8 +12,10 @@ use crate::{
 };
 
 const CLUSTER: (ClusterId, ShardId) = (ClusterId([7; 16]), ShardId(1));
-const BY_SIZE: MergeRule =
-    MergeRule { object_bytes: 64 << 20, dead_before_ms: i64::MIN, by_size: true };
+const BY_SIZE: MergeRule = MergeRule { object_bytes: 64 << 20, by_size: true };
+const BY_TIME: MergeRule = MergeRule { by_size: false, ..BY_SIZE };
+const NEVER: i64 = i64::MIN;
+const NOW: i64 = i64::MAX;
 
 /// A log whose every entry has a record of each partition, in an object of its own.
 struct Story {
@@ -58,14 +60,23 @@ impl Story {
         self.leader.send(entry);
         self.leader.commit_all();
         let (name, at) = (self.next_name(), self.leader.index);
-        assert_eq!(tell(&mut self.leader, &intent(name, 1, at, at)), CommandOutcome::ObjectIntended);
+        assert_eq!(
+            tell(&mut self.leader, &intent(name, 1, at, at)),
+            CommandOutcome::ObjectIntended
+        );
         let command = manifest(name, 1, &manifest_rows);
         assert_eq!(tell(&mut self.leader, &command), CommandOutcome::ObjectLive);
         name
     }
 
     fn plan(&self, rule: &MergeRule) -> Option<MergePlan> {
-        plan_merge(&self.leader.shard, CLUSTER, rule, &BTreeSet::new())
+        self.plan_dead(rule, NEVER)
+    }
+
+    fn plan_dead(&self, rule: &MergeRule, before_ms: i64) -> Option<MergePlan> {
+        plan_merge(&self.leader.shard, CLUSTER, rule, &BTreeSet::new(), |row| {
+            row.dead_since_ms.unwrap() <= before_ms
+        })
     }
 
     /// Carries a plan out; the name of the object.
@@ -86,7 +97,8 @@ impl Story {
     }
 
     fn tidy(&mut self) {
-        for (state, next) in [(ObjectState::Live, Step::Retire), (ObjectState::Retired, Step::Gone)] {
+        for (state, next) in [(ObjectState::Live, Step::Retire), (ObjectState::Retired, Step::Gone)]
+        {
             let due: Vec<_> = self
                 .leader
                 .shard
@@ -95,7 +107,10 @@ impl Story {
                 .map(|row| row.object.0[0])
                 .collect();
             for name in due {
-                assert_eq!(tell(&mut self.leader, &step(name, next)), CommandOutcome::ObjectStepped);
+                assert_eq!(
+                    tell(&mut self.leader, &step(name, next)),
+                    CommandOutcome::ObjectStepped
+                );
             }
         }
     }
@@ -167,9 +182,8 @@ fn full_rows_and_objects_to_avoid_are_left_alone() {
         story.object(&[(0, 1000)]);
     }
     let avoid = BTreeSet::from([4]);
-    assert_eq!(plan_merge(&story.leader.shard, CLUSTER, &BY_SIZE, &avoid), None);
-    let never = MergeRule { by_size: false, ..BY_SIZE };
-    assert_eq!(story.plan(&never), None);
+    assert_eq!(plan_merge(&story.leader.shard, CLUSTER, &BY_SIZE, &avoid, |_| true), None);
+    assert_eq!(story.plan(&BY_TIME), None);
 }
 
 #[test]
@@ -199,15 +213,13 @@ fn what_a_deleted_topic_left_in_an_object_goes_when_its_time_has_come() {
     story.leader.time_ms += 1_000;
     remove(&mut story.leader, 1);
     let since = object(&story.leader, name).dead_since_ms.unwrap();
-    let not_yet = MergeRule { dead_before_ms: since - 1, by_size: false, ..BY_SIZE };
-    assert_eq!(story.plan(&not_yet), None);
-    let now = MergeRule { dead_before_ms: since, ..not_yet };
-    let plan = story.plan(&now).unwrap();
+    assert_eq!(story.plan_dead(&BY_TIME, since - 1), None);
+    let plan = story.plan_dead(&BY_TIME, since).unwrap();
     assert_eq!(rows_of(&plan).iter().map(|row| row.partition).collect::<Vec<_>>(), [key(0)]);
     let merged = story.merge(&plan);
     assert!(story.leader.shard.object(id(name)).is_none(), "the one with the topic is gone");
     assert_eq!(object(&story.leader, merged).dead_since_ms, None);
-    assert_eq!(story.plan(&now), None, "and it is done");
+    assert_eq!(story.plan_dead(&BY_TIME, NOW), None, "and it is done");
 }
 
 #[test]
@@ -217,12 +229,11 @@ fn deleted_records_in_front_are_left_out_of_what_is_written_again() {
     story.object(&[(0, 1000), (1, 1000)]);
     delete_before(&mut story.leader, 0, 1);
     assert_eq!(object(&story.leader, first).live_rows, 1);
-    let now = MergeRule { dead_before_ms: i64::MAX, by_size: false, ..BY_SIZE };
-    let plan = story.plan(&now).unwrap();
+    let plan = story.plan_dead(&BY_TIME, NOW).unwrap();
     assert_eq!(plan.sources.len(), 1);
     assert_eq!(plan.sources[0].parts.len(), 1, "only the living row of the dead object");
     story.merge(&plan);
-    assert_eq!(story.plan(&now), None);
+    assert_eq!(story.plan_dead(&BY_TIME, NOW), None);
 }
 
 #[test]
@@ -232,13 +243,12 @@ fn rows_of_two_dead_objects_that_do_not_touch_go_one_after_the_other() {
         story.object(rows);
     }
     remove(&mut story.leader, 1);
-    let now = MergeRule { dead_before_ms: i64::MAX, by_size: false, ..BY_SIZE };
     for _ in 0..2 {
-        let plan = story.plan(&now).unwrap();
+        let plan = story.plan_dead(&BY_TIME, NOW).unwrap();
         assert_eq!(plan.sources.len(), 1);
         story.merge(&plan);
     }
-    assert_eq!(story.plan(&now), None);
+    assert_eq!(story.plan_dead(&BY_TIME, NOW), None);
     assert_eq!(story.sizes(0), [10, 10, 10]);
 }
 
@@ -257,8 +267,7 @@ fn rows_stay_few_however_long_the_log_is() {
         written += rows.iter().map(|(_, bytes)| u64::from(*bytes)).sum::<u64>();
         story.object(&rows);
         // What lost rows to a merge is emptied at once here, as it is after a while in life.
-        let rule = MergeRule { dead_before_ms: i64::MAX, ..BY_SIZE };
-        while let Some(plan) = story.plan(&rule) {
+        while let Some(plan) = story.plan_dead(&BY_SIZE, NOW) {
             merged += plan.len_bytes;
             story.merge(&plan);
         }

@@ -6,7 +6,7 @@ use super::objects::{
     delete_before, id, intent, manifest, object, refused, remove, row, step, tell, written,
 };
 use super::support::{Leader, key};
-use crate::{Command, CommandOutcome, Intent, ObjectState, OPEN_INTENTS_MAX, Step};
+use crate::{Command, CommandOutcome, Intent, OPEN_INTENTS_MAX, ObjectState, Step};
 
 fn merge(name: u8, term: u64, last: u64) -> Command {
     Command::MergeIntent(Intent {
@@ -164,7 +164,10 @@ fn a_merge_and_a_cut_do_not_wait_for_each_other() {
     let next = leader.index;
     tell(&mut leader, &merge(9, 1, 8));
     tell(&mut leader, &intent(4, 1, next, next));
-    assert_eq!(tell(&mut leader, &manifest(4, 1, &[row(key(0), 6, 7)])), CommandOutcome::ObjectLive);
+    assert_eq!(
+        tell(&mut leader, &manifest(4, 1, &[row(key(0), 6, 7)])),
+        CommandOutcome::ObjectLive
+    );
     assert_eq!(tell(&mut leader, &step(9, Step::Abandon)), CommandOutcome::ObjectStepped);
     assert_eq!(object(&leader, 4).state, ObjectState::Live);
     let late = manifest(9, 1, &[row(key(0), 0, 5)]);

@@ -333,13 +333,16 @@ impl History {
                 _ => run[0].base_offset,
             };
             starts.insert(key, partition.log_start());
-            rows.insert(key, ManifestRow {
-                partition: key,
-                len_bytes: 100,
-                base_offset: base,
-                last_offset: run[run.len() - 1].last_offset,
-                max_timestamp_ms: 5,
-            });
+            rows.insert(
+                key,
+                ManifestRow {
+                    partition: key,
+                    len_bytes: 100,
+                    base_offset: base,
+                    last_offset: run[run.len() - 1].last_offset,
+                    max_timestamp_ms: 5,
+                },
+            );
         }
         if rows.is_empty() {
             return;

@@ -4,8 +4,8 @@ use holdfast_base::{Index, PartitionKey, Term};
 
 use super::support::{Leader, batch, create, key};
 use crate::{
-    Command, CommandOutcome, Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectRow,
-    ObjectKind, ObjectState, ObjectStep, PartitionConfig, Refused, RemovePartition, Step,
+    Command, CommandOutcome, Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectKind,
+    ObjectRow, ObjectState, ObjectStep, PartitionConfig, Refused, RemovePartition, Step,
 };
 
 pub(super) fn id(name: u8) -> ObjectId {
@@ -62,8 +62,7 @@ pub(super) fn tell(leader: &mut Leader, command: &Command) -> CommandOutcome {
     let outcome = applied.outcomes[0];
     assert_eq!(applied.objects, !matches!(outcome, CommandOutcome::Refused(_)));
     // The term of a reign is not in the state.
-    let of_another_term =
-        matches!(command, Command::Intent(intent) | Command::MergeIntent(intent) if intent.term.0 != leader.term);
+    let of_another_term = matches!(command, Command::Intent(intent) | Command::MergeIntent(intent) if intent.term.0 != leader.term);
     match (decided, outcome) {
         _ if of_another_term => {}
         (Ok(_), _) => assert_eq!(entry.finish(), bytes, "{outcome:?}"),

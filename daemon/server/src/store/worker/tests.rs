@@ -6,6 +6,7 @@ use crate::store::testing::{SEGMENT, Scratch, Written, identity};
 use holdfast_base::{ClusterId, Index, ReplicaId, ShardId, Term};
 use holdfast_broker::PendingAnswer;
 use holdfast_lane::Answer;
+use holdfast_tier::ObjectKind;
 use holdfast_tier::store::{Fault, MemoryStore, Operation};
 use holdfast_wal::SegmentNumber;
 use std::sync::{Mutex, PoisonError};
@@ -70,7 +71,7 @@ impl Site {
 }
 
 fn deletion(object: u8) -> StoreWork {
-    StoreWork::Delete { shard: ShardId(2), object: identity(object) }
+    StoreWork::Delete { shard: ShardId(2), object: identity(object), kind: ObjectKind::Cut }
 }
 
 fn state() -> StateCheckpoint {
