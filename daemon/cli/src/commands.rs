@@ -11,6 +11,7 @@ mod health;
 mod man;
 mod produce;
 mod status;
+mod store;
 mod topic;
 mod wal;
 
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Look into a stopped node's write-ahead log; nothing is written
     #[command(subcommand)]
     Wal(wal::WalCommand),
+    /// Is an object store fit for history?
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Is this machine fit for a node? Kernel, limits, clock, device
     Check(check::CheckArgs),
     /// Measure latency and throughput with a topic of its own
@@ -66,6 +70,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Consume(args) => consume::run(&args, context),
         Command::Config(command) => config::run(command, context),
         Command::Wal(command) => wal::run(command),
+        Command::Store(command) => store::run(command),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args, context),
         Command::Explain(args) => explain::run(&args),

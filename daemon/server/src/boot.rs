@@ -42,7 +42,7 @@ use holdfast_io::{BufferPool, SegmentReader};
 use holdfast_lane::{LaneConfig, StateCheckpoint};
 use holdfast_metadata::{BrokerSettings, Image, Listener, NodeFacts};
 use holdfast_protocol::MAX_REQUEST_BYTES;
-use holdfast_tier::store::Store;
+use holdfast_tier::store::{Patience, Store};
 use holdfast_wal::WalConfig;
 use lane::{Begin, Progress};
 use listener::BoundListener;
@@ -56,7 +56,8 @@ use std::time::Duration;
 pub(crate) const LISTENER_NAME: &str = "PLAINTEXT";
 /// Memory kept for reads from the device.
 const COLD_POOL_BYTES: usize = 4 << 20;
-/// For each shard whose state must come from the store.
+/// For all states that must come from the store, so that one that swallows requests delays a start
+/// once, not once a shard.
 const STORE_AT_START_LIMIT: Duration = Duration::from_secs(60);
 /// systemd is asked for more time this often while the log is read.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(15);
@@ -103,10 +104,13 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     node.set_facts(facts.clone());
     let static_settings = BrokerSettings::of(&Image::default(), &facts);
     let lane_path = directory.lane_path();
-    let store = options.store_url.as_deref().map(store::open).transpose()?;
+    // Two, since connections live on the threads of those who use them: readers do not wait for an
+    // object that is being hashed.
+    let store = store::open(&options, Patience::WRITING)?;
+    let store_of_readers = store::open(&options, Patience::READING)?;
     let config = lane::lane_config(&options, &directory, address, listeners)?;
     let files = checkpoint_files(&options)?;
-    let checkpoints = runtime.block_on(checkpoints(&config, &files, store.as_deref()));
+    let checkpoints = runtime.block_on(checkpoints(&config, &files, store_of_readers.as_deref()));
     let started = lane::start(&options, directory, config, checkpoints)?;
     tracing::info!(
         backend = started.disk.backend,
@@ -124,9 +128,9 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let (pulse, watch) = pulse(door.clone());
     drop(node.lane.set(watch));
     let oldest = OldestSlot::default();
-    let objects: Arc<dyn ObjectReader> = match &store {
+    let objects: Arc<dyn ObjectReader> = match store_of_readers {
         Some(store) => Arc::new(StoreReader::new(
-            Arc::clone(store),
+            store,
             options.store_cache_bytes,
             Arc::clone(&node.store),
             Arc::new(KernelClock),
@@ -276,6 +280,7 @@ async fn checkpoints(
     store: Option<&dyn Store>,
 ) -> BTreeMap<ShardId, StateCheckpoint> {
     let cluster = config.founding.cluster;
+    let deadline = tokio::time::Instant::now() + STORE_AT_START_LIMIT;
     let mut found = BTreeMap::new();
     for identity in config.founding.identities_on(config.node) {
         let (shard, replica) = (identity.shard, identity.replica);
@@ -289,7 +294,7 @@ async fn checkpoints(
         }
         let Some(store) = store else { continue };
         let asked = newest_in_store(store, cluster, shard, replica);
-        match tokio::time::timeout(STORE_AT_START_LIMIT, asked).await {
+        match tokio::time::timeout_at(deadline, asked).await {
             Ok(Ok(Some(state))) => {
                 let applied = state.applied.0;
                 tracing::warn!(shard = shard.0, applied, "this state comes from the object store");

@@ -30,3 +30,4 @@ pub mod service_manager;
 pub mod settings;
 pub mod status_line;
 pub mod store;
+pub mod wal_pace;

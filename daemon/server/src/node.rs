@@ -14,6 +14,7 @@ use crate::limits::{Limits, Seats};
 use crate::metrics::Metrics;
 use crate::settings::Options;
 use crate::store::StoreCounters;
+use crate::wal_pace::WalPace;
 use holdfast_base::{Clock, ClusterId, NodeId, Now};
 use holdfast_io::DiskStatus;
 use holdfast_lane::Published;
@@ -78,6 +79,8 @@ pub struct Node {
     pub store_cache_bytes: u64,
     /// What went to the object store and came from it.
     pub store: Arc<StoreCounters>,
+    /// How fast the log is written, where there is a store to be away.
+    pub wal_pace: WalPace,
     /// Known once the data directory is open.
     pub identity: OnceLock<Identity>,
     /// Known once the log's device is open.
@@ -110,6 +113,7 @@ impl Node {
             store_url: options.store_url.clone(),
             store_cache_bytes: options.store_cache_bytes,
             store: Arc::default(),
+            wal_pace: WalPace::default(),
             identity: OnceLock::new(),
             disk: OnceLock::new(),
             lane: OnceLock::new(),
@@ -196,6 +200,13 @@ impl Node {
         let now = self.now();
         let started_ns = now.boottime_ns.saturating_sub(self.started_at.boottime_ns);
         Some(self.store.since_success(now).unwrap_or(Duration::from_nanos(started_ns)))
+    }
+
+    /// How long the log lasts at its present pace, were nothing to leave it; `None` where nobody writes, or
+    /// there is no store.
+    #[must_use]
+    pub fn log_lasts(&self, lane: Option<&LaneSnapshot>) -> Option<Duration> {
+        self.wal_pace.lasts(lane?.status.wal.free_bytes)
     }
 
     /// The lane's numbers, not older than a second if it turns; `None` until there is a lane.

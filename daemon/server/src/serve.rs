@@ -15,6 +15,7 @@ use crate::node::{Node, Phase};
 use crate::reload::Reload;
 use crate::service_manager;
 use crate::status_line;
+use crate::wal_pace;
 use holdfast_broker::{Broker, Endpoint};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub async fn serve_until_stopped(
     });
     let node = Arc::clone(&service.node);
     let status = tokio::spawn(status_line::keep_current(Arc::clone(&node)));
+    let pace = tokio::spawn(wal_pace::keep_noting(Arc::clone(&node)));
     let mut connections = JoinSet::new();
     let mut signals = Box::pin(stop_signal());
     let mut hang_ups = signal(SignalKind::hangup()).ok();
@@ -111,6 +113,7 @@ pub async fn serve_until_stopped(
     };
     node.set_phase(Phase::Stopping);
     status.abort();
+    pace.abort();
     service_manager::stopping();
     let drain_limit = service.reload.drain_limit();
     drop(service.socket);

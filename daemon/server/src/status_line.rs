@@ -58,6 +58,9 @@ pub fn line(node: &Node, lane: Option<&LaneSnapshot>) -> String {
     }
     if node.store.failing().is_some() {
         line.push_str(", OBJECT STORE FAILS");
+        if let Some(lasts) = node.log_lasts(lane) {
+            line.push_str(&format!(", the log lasts {} min more", lasts.as_secs() / 60));
+        }
     }
     let open = node.open_connections();
     line.push_str(&format!(", {open} connection{}", plural(open)));

@@ -16,8 +16,8 @@
 //! the store has it. A store that is away costs records in objects and room in the log, nothing else:
 //! work is tried again for ever.
 //!
-//! Caveats: a directory ([`holdfast_tier::store::FileStore`]) is the only store so far. An upload that is
-//! dropped at its time limit may still arrive; it lies under its own name and is put again.
+//! Caveat: an upload that is dropped at its time limit may still arrive; it lies under its own name and
+//! is put again.
 
 mod backoff;
 mod checkpoints;

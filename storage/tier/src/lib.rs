@@ -21,8 +21,7 @@
 //!
 //! Caveats: key ids are written as zeros (nothing is
 //! encrypted). Aborted transactions have no index in the footer; they come with transactions, and
-//! with a new version. Stores other than a directory and memory need only `ObjectStoreAdapter`,
-//! but have not been tried.
+//! with a new version.
 
 mod body;
 mod cache;

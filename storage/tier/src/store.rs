@@ -1,7 +1,7 @@
 //! The border to the site's object store.
 //!
 //! ```text
-//! Store (trait) ◀── ObjectStoreAdapter: any store of the `object_store` crate
+//! Store (trait) ◀── ObjectStoreAdapter: a bucket             s3://bucket/prefix
 //!               ◀── FileStore: a directory, durable          file:///srv/objects
 //!               ◀── MemoryStore: in memory, with faults       tests and simulation
 //! ```
@@ -15,6 +15,8 @@ pub mod conformance;
 mod error;
 mod file;
 mod memory;
+pub mod probe;
+mod s3;
 
 use std::fmt;
 use std::future::Future;
@@ -30,6 +32,7 @@ pub use adapter::ObjectStoreAdapter;
 pub use error::{Action, Outcome, StoreError, StoreErrorKind};
 pub use file::FileStore;
 pub use memory::{Fault, MemoryStore, Operation};
+pub use s3::{Bucket, Checksum, Encryption, Endpoint, Patience, REGION_DEFAULT, S3Options};
 
 /// What a call of a [`Store`] returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -77,7 +80,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ) -> StoreFuture<'a, Vec<Listed>>;
 }
 
-/// An object on its way. Dropped before `complete`, it leaves nothing a reader could see; what the
+/// An object on its way. An error ends it. Dropped before `complete`, it leaves nothing a reader could see; what the
 /// store keeps of it is for the store's own clean-up (S3: a lifecycle rule for multipart uploads).
 pub trait Upload: Send {
     /// Adds the next part: [`crate::limits::PART_BYTES`], the last one at most that.
@@ -90,17 +93,27 @@ pub trait Upload: Send {
     fn abort(&mut self) -> StoreFuture<'_, ()>;
 }
 
-/// Opens the store of a URL.
+/// Opens the store of a URL. A bucket is not asked for anything yet, so one that is away opens.
+///
+/// Connections of a bucket live on the runtime of those who use it: those who must not wait for each
+/// other open it each for themselves.
 ///
 /// # Errors
-/// When the URL is not one this build knows, or the directory is not there.
-pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+/// When the URL is not one this build knows, an option is wrong, or the directory is not there.
+pub fn open(
+    url: &str,
+    options: &S3Options,
+    patience: Patience,
+) -> Result<Arc<dyn Store>, StoreError> {
+    if url.starts_with("s3://") {
+        return Ok(Arc::new(s3::open(url, options, patience)?));
+    }
     match url.strip_prefix("file://") {
         Some(directory) if directory.starts_with('/') => Ok(Arc::new(FileStore::open(directory)?)),
         _ => Err(StoreError::new(
             StoreErrorKind::Unsupported,
             format!("opening the store {url:?}"),
-            "this build knows file:///absolute/directory".to_owned(),
+            "this build knows s3://bucket/prefix and file:///absolute/directory".to_owned(),
         )),
     }
 }

@@ -78,6 +78,8 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "waiting_bytes": lane.map(|lane| lane.status.store_waiting_bytes),
         "last_success_age_ms": store.since_success(node.now()).map(|age| age.as_millis() as u64),
         "failing_because": store.failing(),
+        "log_lasts_s": node.log_lasts(lane).map(|lasts| lasts.as_secs()),
+        "wrong_object": store.wrong_object(),
         "uploads": store.uploads.get(),
         "uploaded_bytes": store.uploaded_bytes.get(),
         "upload_failures": store.upload_failures.get(),
@@ -86,6 +88,7 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "reads": store.reads.get(),
         "read_bytes": store.read_bytes.get(),
         "read_failures": store.read_failures.get(),
+        "wrong_reads": store.wrong_reads.get(),
     })
 }
 

@@ -28,7 +28,8 @@ pub struct Arguments {
     /// Size of the write-ahead log, e.g. 512MiB, 8GiB [wal.size; default: 8GiB, with --dev 2GiB].
     #[arg(long, value_name = "SIZE")]
     pub wal_size: Option<String>,
-    /// Where history is kept, e.g. file:///srv/objects; without it the log is all there is [store.url].
+    /// Where history is kept, e.g. s3://bucket/prefix or file:///srv/objects; without it the log is all
+    /// there is [store.url].
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// How the write-ahead log is written: auto, io_uring or pwritev2 [wal.backend].

@@ -108,6 +108,8 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
     page.one(&STORE_WAITING, lane.map_or(0.0, |lane| lane.status.store_waiting_bytes as f64));
     page.one(&STORE_AGE, node.store_age().map_or(0.0, |age| age.as_secs_f64()));
     page.one(&STORE_FAILING, f64::from(u8::from(store.failing().is_some())));
+    let lasts = node.log_lasts(lane).unwrap_or(crate::wal_pace::LONGEST);
+    page.one(&STORE_LOG_LASTS, lasts.as_secs_f64());
     page.many(
         &STORE_FAILURES,
         [
@@ -128,6 +130,7 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
     page.one(&STORE_CHECKPOINTS, count(&store.checkpoints));
     page.one(&STORE_READS, count(&store.reads));
     page.one(&STORE_READ, count(&store.read_bytes));
+    page.one(&STORE_WRONG, count(&store.wrong_reads));
     page.many(
         &STORE_BLOCKS,
         [(["cache"], count(&store.cache_hits)), (["store"], count(&store.cache_misses))],

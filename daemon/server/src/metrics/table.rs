@@ -131,6 +131,9 @@ metrics! {
          It grows while nobody asks.";
     STORE_FAILING = "holdfast_store_failing", Gauge, [],
         "1 if the last request to the object store failed; /status says why.";
+    STORE_LOG_LASTS = "holdfast_store_log_lasts_seconds", Gauge, [],
+        "How long the write-ahead log lasts at the pace of the last minute, were nothing to leave it; a \
+         year at most, also where nobody writes or there is no store.";
     STORE_FAILURES = "holdfast_store_failures_total", Counter, ["work"],
         "Attempts that failed, by what was to be done; all are tried again.";
     STORE_UPLOADS = "holdfast_store_uploads_total", Counter, [],
@@ -153,6 +156,9 @@ metrics! {
         "Ranged reads for consumers, those ahead of them included.";
     STORE_READ = "holdfast_store_read_bytes_total", Counter, [],
         "Bytes these brought.";
+    STORE_WRONG = "holdfast_store_wrong_reads_total", Counter, [],
+        "Reads that brought other bytes than were written: none of them was handed on. Above 0 something \
+         is wrong with the store or the way to it.";
     STORE_BLOCKS = "holdfast_store_blocks_total", Counter, ["from"],
         "Blocks of objects that consumers needed: from the cache or from the store.";
     STORE_CACHE = "holdfast_store_cache_bytes", Gauge, [],

@@ -47,6 +47,14 @@ pub enum Kind {
     AddressOrOff,
     /// Where objects go; may be empty.
     StoreUrl,
+    /// A server of HTTP; may be empty.
+    HttpUrl,
+    /// A file; may be empty.
+    File,
+    /// A file, or a credential of systemd's.
+    Secret,
+    /// As it stands; may be empty.
+    Text,
 }
 
 impl Kind {
@@ -75,7 +83,13 @@ impl Kind {
                              info,holdfast_lane=debug"
                 .to_owned(),
             Kind::AddressOrOff => "address:port, or off".to_owned(),
-            Kind::StoreUrl => "file:///absolute/directory, or empty".to_owned(),
+            Kind::StoreUrl => "s3://bucket/prefix, file:///absolute/directory, or empty".to_owned(),
+            Kind::HttpUrl => "https://host:port, http://host:port, or empty".to_owned(),
+            Kind::File => "absolute path of a file, or empty".to_owned(),
+            Kind::Secret => {
+                "absolute path of a file, or the name of a systemd credential".to_owned()
+            }
+            Kind::Text => "text, or empty".to_owned(),
         }
     }
 }
@@ -188,7 +202,39 @@ declared! {
         "Where history is kept",
         "The site's object store. With it the write-ahead log holds only what is not there yet, and \
          topics may be far larger than wal.size; without it the log is all there is. A cluster stays \
-         with its store: without it, records that have left the log cannot be read.";
+         with its store: without it, records that have left the log cannot be read. Look at a store \
+         with `holdfast store probe` first.";
+    "store.endpoint": Kind::HttpUrl, "", Start, since "0.1",
+        "Where the store listens",
+        "For s3:// URLs. Empty is Amazon's for the region. Behind http:// everything can be read and \
+         changed on the way; objects carry checksums, so a change is found, not prevented.";
+    "store.region": Kind::Text, "us-east-1", Start, since "0.1",
+        "The region that requests are signed for",
+        "Most stores of one's own take any.";
+    "store.addressing": Kind::Word(&["path", "virtual"]), "path", Start, since "0.1",
+        "Where the bucket stands in a request",
+        "path puts it behind the host, as stores of one's own expect; virtual puts it before the \
+         host's name, which must then resolve.";
+    "store.ca": Kind::File, "", Start, since "0.1",
+        "Certificates of the authority that signed the store's own, in PEM",
+        "They are trusted instead of the system's. Empty is the system's.";
+    "store.credentials": Kind::Secret, "store-credentials", Start, since "0.1",
+        "The file with the store's access key",
+        "Two lines, aws_access_key_id = … and aws_secret_access_key = …, as Amazon's tools write them; \
+         not readable by others. A plain name is a credential that systemd hands over \
+         (LoadCredential=store-credentials:/etc/holdfast/store-credentials in a drop-in). Read again \
+         when it changes. Keys are taken from nowhere else.";
+    "store.encryption": Kind::Word(&["bucket", "sse-s3", "sse-kms"]), "bucket", Start, since "0.1",
+        "How the store encrypts objects at rest",
+        "bucket asks for nothing, so the bucket's own default holds; sse-s3 asks for keys of the \
+         store's; sse-kms for the key store.kms_key.";
+    "store.kms_key": Kind::Text, "", Start, since "0.1",
+        "The id of the key that objects are encrypted with",
+        "Only with sse-kms, and then needed.";
+    "store.checksum": Kind::Word(&["none", "sha256", "crc64nvme"]), "none", Start, since "0.1",
+        "The checksum that is sent along with objects",
+        "Every request is signed with the SHA-256 of its body already. This one is also kept with the \
+         object by stores that know it; others refuse or ignore it, as `holdfast store probe` shows.";
     "store.cache": Kind::Size { min_bytes: STORE_CACHE_BYTES_MIN }, "64MiB" or "16MiB" under dev,
         Start, since "0.1",
         "Memory for blocks of the object store",

@@ -9,6 +9,7 @@ use holdfast_batch::Depth;
 use holdfast_broker::Endpoint;
 use holdfast_io::WalBackend;
 use holdfast_metadata::broker_config;
+use holdfast_tier::store::{Bucket, Checksum, Encryption, Endpoint as StoreEndpoint, S3Options};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct Options {
     pub wal_backend: WalBackend,
     /// The object store; `None` without one.
     pub store_url: Option<String>,
+    /// How it is spoken to; its credentials as they were named.
+    pub store: S3Options,
     /// Bytes of its blocks kept in memory.
     pub store_cache_bytes: u64,
     /// Payload bytes kept in memory.
@@ -108,6 +111,7 @@ impl Options {
             wal_bytes: read.size("wal.size")?,
             wal_backend: read.backend()?,
             store_url: read.store_url("store.url")?,
+            store: read.store()?,
             store_cache_bytes: read.size("store.cache")?,
             tail_cache_bytes: read.size("memory.tail_cache")?,
             in_flight_bytes: usize::try_from(read.size("memory.in_flight")?).unwrap_or(usize::MAX),
@@ -235,11 +239,67 @@ impl<'a> Reader<'a> {
         if url.is_empty() || url.starts_with("file:///") {
             return Ok((!url.is_empty()).then(|| url.clone()));
         }
+        let why = match Bucket::parse(url) {
+            Ok(_) => return Ok(Some(url.clone())),
+            Err(why) if url.starts_with("s3://") => why,
+            Err(_) => "a store is a bucket or a directory".to_owned(),
+        };
         Err(self.wrong(
             key,
-            "this version knows directories only",
-            "give file:///absolute/directory, such as file:///srv/holdfast/objects",
+            why,
+            "give s3://bucket/prefix, or file:///absolute/directory such as \
+             file:///srv/holdfast/objects",
         ))
+    }
+
+    fn store(&self) -> Result<S3Options, Report> {
+        let endpoint = match self.held("store.endpoint").text.as_str() {
+            "" => None,
+            text => Some(StoreEndpoint::parse(text).map_err(|why| {
+                self.wrong("store.endpoint", why, "give for example https://s3.example.net:9000")
+            })?),
+        };
+        let key = self.held("store.kms_key").text.clone();
+        let encryption = match (self.word("store.encryption")?, key.is_empty()) {
+            ("sse-kms", false) => Encryption::SseKms { key },
+            ("sse-kms", true) => {
+                let why = "sse-kms needs the id of a key";
+                return Err(self.wrong("store.encryption", why, "set store.kms_key as well"));
+            }
+            (word, false) => {
+                let why = format!("store.encryption is {word}, which has no use for a key");
+                let try_next = "set store.encryption = \"sse-kms\", or leave store.kms_key out";
+                return Err(self.wrong("store.kms_key", why, try_next));
+            }
+            ("sse-s3", true) => Encryption::SseS3,
+            (_, true) => Encryption::BucketDefault,
+        };
+        let ca = PathBuf::from(&self.held("store.ca").text);
+        if !ca.as_os_str().is_empty() && !ca.is_absolute() {
+            let try_next = "give the absolute path of a file in PEM";
+            return Err(self.wrong("store.ca", "it is no absolute path", try_next));
+        }
+        let credentials = PathBuf::from(&self.held("store.credentials").text);
+        if !credentials.is_absolute() && credentials.components().count() != 1 {
+            return Err(self.wrong(
+                "store.credentials",
+                "it is neither an absolute path nor a plain name",
+                "give the absolute path of a file, or the name of a systemd credential",
+            ));
+        }
+        Ok(S3Options {
+            endpoint,
+            region: self.held("store.region").text.clone(),
+            virtual_hosted: self.word("store.addressing")? == "virtual",
+            ca: (!ca.as_os_str().is_empty()).then_some(ca),
+            credentials: Some(credentials),
+            encryption,
+            checksum: match self.word("store.checksum")? {
+                "sha256" => Checksum::Sha256,
+                "crc64nvme" => Checksum::Crc64Nvme,
+                _ => Checksum::None,
+            },
+        })
     }
 
     fn backend(&self) -> Result<WalBackend, Report> {

@@ -174,6 +174,14 @@ fn a_wrong_value_is_refused_with_the_right_ones() {
         ("--set=log.level=a=b=c", "debug"),
         ("--listen=9092", "127.0.0.1:9092"),
         ("--set=memory.in_flight=1MiB", "128MiB"),
+        ("--store=/srv/objects", "s3://bucket/prefix"),
+        ("--store=s3://key:secret@bucket", "s3://bucket/prefix"),
+        ("--set=store.endpoint=s3.site:9000", "https://"),
+        ("--set=store.credentials=etc/key", "systemd credential"),
+        ("--set=store.ca=ca.pem", "absolute path"),
+        ("--set=store.encryption=sse-kms", "store.kms_key"),
+        ("--set=store.kms_key=site", "sse-kms"),
+        ("--set=store.addressing=dns", "virtual"),
     ] {
         let report = flags(&[flag]).expect_err(flag);
         assert_eq!(report.code, Code::Usage, "{report}");
@@ -183,6 +191,28 @@ fn a_wrong_value_is_refused_with_the_right_ones() {
     assert!(report.why.contains("did you mean io_uring?"), "{report}");
     let in_file = Files::new(&[("holdfast.toml", "[wal]\nsize = 7")]);
     assert_eq!(in_file.load(&[], &[]).expect_err("small").code, Code::SettingInvalid);
+}
+
+#[test]
+fn a_store_is_described_by_its_settings() {
+    use holdfast_tier::store::{Checksum, Encryption, S3Options};
+    let plain = flags(&["--store", "s3://history/site-a"]).expect("good");
+    assert_eq!(plain.store_url.as_deref(), Some("s3://history/site-a"));
+    let defaults = S3Options {
+        region: "us-east-1".to_owned(),
+        credentials: Some("store-credentials".into()),
+        ..S3Options::default()
+    };
+    assert_eq!(plain.store, defaults);
+    let text = "[store]\nurl = \"s3://history\"\nendpoint = \"https://s3.site:9000\"\n\
+                ca = \"/etc/holdfast/ca.pem\"\ncredentials = \"/etc/holdfast/key\"\n\
+                encryption = \"sse-kms\"\nkms_key = \"site\"\nchecksum = \"crc64nvme\"\n\
+                addressing = \"virtual\"";
+    let store = Files::new(&[("holdfast.toml", text)]).load(&[], &[]).expect("good").options.store;
+    assert_eq!(store.endpoint.map(|it| it.to_string()).as_deref(), Some("https://s3.site:9000"));
+    assert_eq!(store.ca.as_deref(), Some(Path::new("/etc/holdfast/ca.pem")));
+    assert_eq!(store.encryption, Encryption::SseKms { key: "site".to_owned() });
+    assert_eq!((store.checksum, store.virtual_hosted), (Checksum::Crc64Nvme, true));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct StoreCounters {
     pub read_bytes: Counter,
     /// Those that failed, or brought wrong bytes.
     pub read_failures: Counter,
+    /// Reads that brought other bytes than were written.
+    pub wrong_reads: Counter,
     /// Blocks that were in the cache.
     pub cache_hits: Counter,
     /// Blocks that were not.
@@ -49,6 +51,8 @@ pub struct StoreCounters {
     last_success_ns: AtomicU64,
     /// What failed last, until something succeeds.
     failing: Mutex<Option<String>>,
+    /// The last object that stayed wrong however often it was read, since the start.
+    wrong_object: Mutex<Option<String>>,
 }
 
 impl StoreCounters {
@@ -61,6 +65,17 @@ impl StoreCounters {
     /// It did not.
     pub fn failed(&self, why: String) {
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Bytes of the store stay wrong; `what` says of which object, and where.
+    pub fn found_wrong(&self, what: String) {
+        *self.wrong_object.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    /// See [`StoreCounters::found_wrong`].
+    #[must_use]
+    pub fn wrong_object(&self) -> Option<String> {
+        self.wrong_object.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the cache holds now.

@@ -272,7 +272,8 @@ impl Shared {
         loop {
             let range = start..place.object_bytes;
             let open = |tail: &Bytes| Footer::from_tail(&identity, place.object_bytes, tail);
-            match self.get_checked(&key, range, open).await? {
+            let what = || "its footer: all its records".to_owned();
+            match self.get_checked(&key, range, what, open).await? {
                 Tail::Footer(footer) => {
                     self.cache.put_footer(&footer);
                     return Ok(footer);
@@ -313,7 +314,8 @@ impl Shared {
             let plan = footer.plan_blocks(number(first)..number(last) + 1);
             let key = StoreKey::of(&footer.head().identity);
             let open = |bytes: &Bytes| footer.open_blocks(&plan, bytes);
-            let read = self.get_checked(&key, plan.range.clone(), open).await?;
+            let what = || records_of(footer, &plan.blocks);
+            let read = self.get_checked(&key, plan.range.clone(), what, open).await?;
             for ((number, block), slot) in
                 plan.blocks.clone().zip(read).zip(&mut blocks[first..=last])
             {
@@ -325,20 +327,24 @@ impl Shared {
         Ok(blocks.into_iter().flatten().collect())
     }
 
-    /// GETs until `open` believes what came, or it is of no use.
+    /// GETs until `open` believes what came, or it is of no use. `what` names the records in it, for
+    /// those who have to look after an object that stays wrong.
     async fn get_checked<T>(
         &self,
         key: &StoreKey,
         range: Range<u64>,
+        what: impl Fn() -> String,
         open: impl Fn(&Bytes) -> Result<T, ObjectError>,
     ) -> Result<T, ColdError> {
         if range.is_empty() {
             return Err(ColdError(format!("{key}: the log knows of no bytes in it")));
         }
         let mut tries = 0;
+        let mut is_wrong;
         loop {
             tries += 1;
             self.counters.reads.add(1);
+            is_wrong = false;
             let (why, again) = match self.store.get(key, range.clone()).await {
                 Ok(bytes) => match open(&bytes) {
                     Ok(opened) => {
@@ -346,13 +352,23 @@ impl Shared {
                         self.counters.succeeded(self.clock.now());
                         return Ok(opened);
                     }
-                    Err(error) => (format!("{key}: {error}"), error.is_worth_reading_again()),
+                    Err(error) => {
+                        is_wrong = true;
+                        self.counters.wrong_reads.add(1);
+                        (format!("{key}: {error}"), error.is_worth_reading_again())
+                    }
                 },
                 Err(error) => (error.to_string(), error.action() == Action::Retry),
             };
             self.counters.read_failures.add(1);
             if !again || tries == TRIES_MAX {
                 self.counters.failed(why.clone());
+                if is_wrong {
+                    let found = format!("bytes {}..{} of {why}", range.start, range.end);
+                    let records = what();
+                    tracing::error!(records, "{found}; nothing of it was handed on");
+                    self.counters.found_wrong(format!("{found}; {records}"));
+                }
                 return Err(ColdError(why));
             }
             sleep(PAUSE * tries).await;
@@ -368,6 +384,12 @@ fn nothing_there(read: &ObjectRead, offset: i64) -> ColdError {
     let key = StoreKey::of(&read.object.identity);
     let partition = read.partition.partition;
     ColdError(format!("{key} has nothing of partition {partition} at or behind offset {offset}"))
+}
+
+/// Which records lie in these blocks, for people.
+fn records_of(footer: &Footer, blocks: &Range<u32>) -> String {
+    let (first, last) = (footer.block(blocks.start), footer.block(blocks.end - 1));
+    format!("{}, offsets {} to {}", first.partition, first.base_offset, last.last_offset)
 }
 
 fn bytes_of(footer: &Footer, blocks: &Range<u32>) -> u64 {

@@ -1,7 +1,7 @@
 //! Opening the store, and the thread that works for the lane.
 //!
 //! ```text
-//! open:   URL ─▶ Store
+//! open:   settings, credentials ─▶ Store, once for readers and once for writers
 //! start:  lane ── StoreDesk ─┬▶ objects     ─▶ Worker ┐
 //!                            ├▶ merges      ─▶ Worker ├ one thread, beside those of connections
 //!                            └▶ checkpoints ─▶ Worker ┘
@@ -12,9 +12,11 @@
 
 use super::worker::Worker;
 use crate::report::{Code, Report};
+use crate::settings::Options;
 use holdfast_lane::StoreWork;
 use holdfast_tier::ObjectKind;
-use holdfast_tier::store::{Store, StoreErrorKind};
+use holdfast_tier::store::{Patience, Store};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Builder;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -43,19 +45,52 @@ impl StoreDesk {
     }
 }
 
-/// Opens the store of a URL.
+/// Opens the store of the settings, for readers or for writers. A bucket that is away opens: whoever
+/// uses it finds out, and tries again.
 ///
 /// # Errors
-/// When it is not there, or this build does not know it.
-pub fn open(url: &str) -> Result<Arc<dyn Store>, Report> {
-    holdfast_tier::store::open(url).map_err(|error| {
-        let try_next = match error.kind() {
-            StoreErrorKind::Unsupported => "give store.url as file:///absolute/directory",
-            _ => "mount or make the directory; it must belong to the daemon's user",
-        };
+/// When it cannot be used as it is described.
+pub fn open(options: &Options, patience: Patience) -> Result<Option<Arc<dyn Store>>, Report> {
+    let Some(url) = &options.store_url else { return Ok(None) };
+    let is_bucket = url.starts_with("s3://");
+    let refused = |why: String, try_next: &str| {
         let what = format!("the object store {url} cannot be opened");
-        Report::new(Code::StoreUnusable, what, error.to_string(), try_next)
+        Report::new(Code::StoreUnusable, what, why, try_next)
+    };
+    let mut described = options.store.clone();
+    if is_bucket {
+        let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let path = credentials(options.store.credentials.clone(), handed_over);
+        described.credentials = Some(path.map_err(|why| refused(why, NAME_A_KEY))?);
+    }
+    let opened = holdfast_tier::store::open(url, &described, patience);
+    opened.map(Some).map_err(|error| {
+        let try_next = match is_bucket {
+            true => NAME_A_KEY,
+            false => "mount or make the directory; it must belong to the daemon's user",
+        };
+        refused(error.to_string(), try_next)
     })
+}
+
+/// What an operator may have to do about a bucket.
+const NAME_A_KEY: &str = "set store.credentials to a file with the access key that only the \
+    daemon's user reads, and look at the other store.* settings; `holdfast store probe` tries them";
+
+/// The file that `named` means; a plain name lies where systemd hands credentials over.
+fn credentials(named: Option<PathBuf>, handed_over: Option<PathBuf>) -> Result<PathBuf, String> {
+    let named = named.unwrap_or_default();
+    if named.is_absolute() {
+        return Ok(named);
+    }
+    match handed_over {
+        Some(directory) => Ok(directory.join(named)),
+        None => Err(format!(
+            "systemd handed no credentials over ($CREDENTIALS_DIRECTORY is not set), and {:?} is \
+             looked for there",
+            named.display().to_string()
+        )),
+    }
 }
 
 /// The workers of a lane.
@@ -100,4 +135,20 @@ pub fn start_workers(workers: Workers) -> Result<StoreDesk, Report> {
     };
     Builder::new().name("store".to_owned()).spawn(work).map_err(refused)?;
     Ok(StoreDesk { objects: objects_in, merges: merges_in, states: states_in })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_is_looked_for_where_systemd_hands_over() {
+        let name = || Some(PathBuf::from("store-credentials"));
+        let handed_over = Some(PathBuf::from("/run/credentials/holdfastd.service"));
+        let found = credentials(name(), handed_over.clone()).expect("handed over");
+        assert_eq!(found, PathBuf::from("/run/credentials/holdfastd.service/store-credentials"));
+        assert!(credentials(name(), None).expect_err("nothing was").contains("store-credentials"));
+        let absolute = PathBuf::from("/etc/holdfast/key");
+        assert_eq!(credentials(Some(absolute.clone()), handed_over), Ok(absolute));
+    }
 }

@@ -2,7 +2,15 @@
 //!
 //! That crate signs, retries, splits and lists; what it leaves to its callers is here: a short
 //! answer is an error, a deletion of nothing is none, pages of a listing are sorted, and each of
-//! its errors has an action and an outcome.
+//! its errors has an action and an outcome, by the first in its chain of causes that tells one:
+//!
+//! | cause | kind |
+//! | --- | --- |
+//! | an answer of the store | see `s3/answers.rs` |
+//! | a certificate, or TLS otherwise | Untrusted |
+//! | no connection | Unreachable |
+//! | no answer in time, cut off, not understood | Interrupted |
+//! | an error of the operating system | its own |
 //!
 //! Caveats: a page of [`Store::list`] walks the whole directory where the store lists unsorted (a
 //! local directory does), holding one page. Errors without a class of their own come as
@@ -16,25 +24,39 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{
     Error, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
 };
 
+use super::s3::Answered;
 use super::{Listed, Store, StoreError, StoreErrorKind, StoreFuture, Upload};
 use crate::key::StoreKey;
+
+/// What `object_store` calls a bucket in its errors.
+const BUCKET: &str = "S3";
 
 /// A store of the `object_store` crate.
 #[derive(Clone, Debug)]
 pub struct ObjectStoreAdapter {
     inner: Arc<dyn ObjectStore>,
+    /// It lists by name.
+    is_ordered: bool,
 }
 
 impl ObjectStoreAdapter {
     /// Wraps one.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>) -> ObjectStoreAdapter {
-        ObjectStoreAdapter { inner }
+        ObjectStoreAdapter { inner, is_ordered: false }
+    }
+
+    /// Wraps one that lists by name, as S3 does: a page of ours ends where it is full. Whoever is not
+    /// sure asks the probe.
+    #[must_use]
+    pub fn ordered(inner: Arc<dyn ObjectStore>) -> ObjectStoreAdapter {
+        ObjectStoreAdapter { inner, is_ordered: true }
     }
 }
 
@@ -70,7 +92,7 @@ impl Store for ObjectStoreAdapter {
                 Err(error) => {
                     let mut sorted = sort_read(attempted(), &error);
                     // A range behind the end has no error of its own: the length tells.
-                    if sorted.kind() == StoreErrorKind::Failed
+                    if matches!(sorted.kind(), StoreErrorKind::Failed | StoreErrorKind::Interrupted)
                         && let Ok(meta) = self.inner.head(&path(key)).await
                         && meta.size < range.end
                     {
@@ -140,6 +162,9 @@ impl Store for ObjectStoreAdapter {
             };
             let mut page = BTreeMap::new();
             while let Some(meta) = stream.next().await {
+                if self.is_ordered && page.len() == limit {
+                    break;
+                }
                 let meta = meta.map_err(|error| sort_read(attempted(), &error))?;
                 // What others put there under names we never make is not ours to list.
                 let Ok(key) = StoreKey::new(meta.location.as_ref()) else { continue };
@@ -165,15 +190,22 @@ impl Upload for AdapterUpload {
     fn put_part(&mut self, bytes: Vec<Bytes>) -> StoreFuture<'_, ()> {
         let payload: PutPayload = bytes.into_iter().collect();
         let part = self.upload.put_part(payload);
-        let key = &self.key;
-        Box::pin(async move { part.await.map_err(|error| sort("putting a part of", key, &error)) })
+        Box::pin(async move {
+            match part.await {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    Err(self.given_up(sort("putting a part of", &self.key, &error)).await)
+                }
+            }
+        })
     }
 
     fn complete(&mut self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let completed = self.upload.complete().await;
-            completed.map_err(|error| sort("completing", &self.key, &error))?;
-            Ok(())
+            match self.upload.complete().await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.given_up(sort("completing", &self.key, &error)).await),
+            }
         })
     }
 
@@ -185,16 +217,42 @@ impl Upload for AdapterUpload {
     }
 }
 
+impl AdapterUpload {
+    /// A failure ends an upload, which is begun anew: its parts would stay in the store for each try,
+    /// where no rule of the bucket removes them. Once, and whatever comes of it.
+    async fn given_up(&mut self, why: StoreError) -> StoreError {
+        if why.kind() != StoreErrorKind::Unreachable {
+            let _ = self.upload.abort().await;
+        }
+        why
+    }
+}
+
 fn path(key: &StoreKey) -> Path {
     Path::from(key.as_str())
 }
 
 fn sort(verb: &str, key: &StoreKey, error: &Error) -> StoreError {
-    StoreError::new(kind_of(error), format!("{verb} {key}"), error.to_string())
+    sort_read(format!("{verb} {key}"), error)
 }
 
 fn sort_read(attempted: String, error: &Error) -> StoreError {
-    StoreError::new(kind_of(error), attempted, error.to_string())
+    StoreError::new(kind_of(error), attempted, detail_of(error))
+}
+
+/// The words that say why: the store's own, or those of the cause at the bottom.
+fn detail_of(error: &Error) -> String {
+    if let Some(answered) = find::<Answered>(error) {
+        return answered.to_string();
+    }
+    let Some(of_http) = find::<HttpError>(error) else { return error.to_string() };
+    let mut words = of_http.to_string();
+    let mut next = of_http.source().and_then(StdError::source);
+    while let Some(cause) = next {
+        words = cause.to_string();
+        next = cause.source();
+    }
+    words
 }
 
 fn kind_of(error: &Error) -> StoreErrorKind {
@@ -205,35 +263,67 @@ fn kind_of(error: &Error) -> StoreErrorKind {
         | Error::NotImplemented { .. }
         | Error::InvalidPath { .. }
         | Error::UnknownConfigurationKey { .. } => StoreErrorKind::Unsupported,
-        Error::Generic { source, .. } => cause_of(source.as_ref()),
+        Error::Generic { store, source } => match cause_of(source.as_ref()) {
+            // What a bucket answers and that crate cannot read may be readable the next time.
+            StoreErrorKind::Failed if *store == BUCKET => StoreErrorKind::Interrupted,
+            kind => kind,
+        },
         _ => StoreErrorKind::Failed,
     }
 }
 
-/// The kind by the operating system's error, where one is at the bottom.
+/// The kind by the first cause that tells one.
 fn cause_of(error: &(dyn StdError + 'static)) -> StoreErrorKind {
+    let of_http = match find::<Answered>(error) {
+        Some(answered) => return answered.kind(),
+        None if find::<rustls::Error>(error).is_some() => return StoreErrorKind::Untrusted,
+        None => find::<HttpError>(error),
+    };
+    match of_http.map(HttpError::kind) {
+        Some(HttpErrorKind::Connect) => return StoreErrorKind::Unreachable,
+        Some(_) => return StoreErrorKind::Interrupted,
+        None => {}
+    }
+    match find::<io::Error>(error) {
+        Some(cause) => of_system(cause.kind()),
+        None => StoreErrorKind::Failed,
+    }
+}
+
+/// The first of a type among an error and its causes.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(cause) = error.downcast_ref::<io::Error>() {
-            return match cause.kind() {
-                io::ErrorKind::NotFound => StoreErrorKind::NoSuchStore,
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    StoreErrorKind::Denied
-                }
-                io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::ResourceBusy => StoreErrorKind::Busy,
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::UnexpectedEof => StoreErrorKind::Interrupted,
-                _ => StoreErrorKind::Failed,
-            };
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An `io::Error` is not its own cause, and what it holds is not either.
+        if let Some(held) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(found) = find::<E>(held)
+        {
+            return Some(found);
         }
         next = error.source();
     }
-    StoreErrorKind::Failed
+    None
+}
+
+fn of_system(kind: io::ErrorKind) -> StoreErrorKind {
+    match kind {
+        io::ErrorKind::NotFound => StoreErrorKind::NoSuchStore,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StoreErrorKind::Denied
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ResourceBusy => {
+            StoreErrorKind::Busy
+        }
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::TimedOut
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::UnexpectedEof => StoreErrorKind::Interrupted,
+        _ => StoreErrorKind::Failed,
+    }
 }

@@ -4,8 +4,9 @@
 //! | --- | --- | --- |
 //! | NotFound, OutOfRange, Unsupported | refuse: this request never succeeds | no |
 //! | Busy (503, 429, a full disk) | retry later | no |
+//! | Unreachable (refused, no route, no name, no connection in time) | retry later | no |
 //! | Interrupted (reset, cut short, 500) | retry later | unknown |
-//! | Denied, NoSuchStore | stop: an operator must act | no |
+//! | Denied, Untrusted, NoSuchStore | stop: an operator must act | no |
 //! | Failed (device, anything not understood) | stop | unknown |
 
 use std::fmt;
@@ -41,10 +42,14 @@ pub enum StoreErrorKind {
     Unsupported,
     /// The store turned it away for now.
     Busy,
+    /// There was no connection.
+    Unreachable,
     /// The connection or the answer broke off.
     Interrupted,
     /// Credentials or permissions.
     Denied,
+    /// Its certificate is not one that is trusted here, or it does not speak TLS.
+    Untrusted,
     /// The bucket or directory is not there.
     NoSuchStore,
     /// The device failed, or nobody knows.
@@ -79,10 +84,13 @@ impl StoreError {
             StoreErrorKind::NotFound | StoreErrorKind::OutOfRange | StoreErrorKind::Unsupported => {
                 Action::Refuse
             }
-            StoreErrorKind::Busy | StoreErrorKind::Interrupted => Action::Retry,
-            StoreErrorKind::Denied | StoreErrorKind::NoSuchStore | StoreErrorKind::Failed => {
-                Action::Stop
+            StoreErrorKind::Busy | StoreErrorKind::Unreachable | StoreErrorKind::Interrupted => {
+                Action::Retry
             }
+            StoreErrorKind::Denied
+            | StoreErrorKind::Untrusted
+            | StoreErrorKind::NoSuchStore
+            | StoreErrorKind::Failed => Action::Stop,
         }
     }
 
@@ -95,7 +103,9 @@ impl StoreError {
             | StoreErrorKind::OutOfRange
             | StoreErrorKind::Unsupported
             | StoreErrorKind::Busy
+            | StoreErrorKind::Unreachable
             | StoreErrorKind::Denied
+            | StoreErrorKind::Untrusted
             | StoreErrorKind::NoSuchStore => Outcome::DidNot,
         }
     }
@@ -108,8 +118,13 @@ impl fmt::Display for StoreError {
             StoreErrorKind::OutOfRange => "the object is shorter than that",
             StoreErrorKind::Unsupported => "it cannot be done there",
             StoreErrorKind::Busy => "the store is busy; it is tried again",
+            StoreErrorKind::Unreachable => "there is no connection to the store; it is tried again",
             StoreErrorKind::Interrupted => "it broke off; it is tried again",
             StoreErrorKind::Denied => "the store denies it; check credentials and permissions",
+            StoreErrorKind::Untrusted => {
+                "there is no TLS with the store that is trusted here: name the authority that signed \
+                 its certificate (store.ca), and look at its names and dates"
+            }
             StoreErrorKind::NoSuchStore => "the bucket or directory is not there; create it",
             StoreErrorKind::Failed => "the store failed; check it before going on",
         };

@@ -228,6 +228,23 @@ async fn another_object_under_the_name_is_not_served() {
     );
     let error = site.from(partition(0), 0, 1_000).await.expect_err("it has another name inside");
     assert!(error.0.contains("asked for object"), "{error}");
+    assert_eq!(site.counters.wrong_reads.get(), u64::from(TRIES_MAX));
+    let found = site.counters.wrong_object().expect("an operator is told");
+    assert!(found.contains("all its records") && found.starts_with("bytes "), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_stays_wrong_is_told_with_its_records() {
+    let written = Written::drawn(3, 20, 5_000);
+    let site = site(&written).await;
+    // The footer is good and is kept; what is behind it is not.
+    let footer = site.reader.0.footer(&site.place).await.expect("good");
+    site.store.draw(1, 1_000, &[Fault::Flipped]);
+    let row = footer.partition(&partition(1)).expect("it has some");
+    site.from(partition(1), 0, 1_000).await.expect_err("never right");
+    let found = site.counters.wrong_object().expect("an operator is told");
+    assert!(found.contains(&row.partition.to_string()), "{found}");
+    assert!(found.contains("offsets 0 to "), "{found}");
 }
 
 #[tokio::test]
