@@ -8,6 +8,8 @@ use crate::run::{Result, checked, root, shown};
 
 /// The daemon's package and binary.
 pub(crate) const DAEMON: (&str, &str) = ("holdfast-server", "holdfastd");
+/// The operator's command.
+pub(crate) const CLI: (&str, &str) = ("holdfast-cli", "holdfast");
 /// The load generator's package and binary.
 pub(crate) const BENCH: (&str, &str) = ("holdfast-bench", "holdfast-bench");
 /// The conformance checks.

@@ -88,7 +88,7 @@ fn go_programs() -> Result<PathBuf> {
 }
 
 /// A Go that is new enough.
-fn go() -> Result<PathBuf> {
+pub(crate) fn go() -> Result<PathBuf> {
     let here = || found("go").into_iter().chain([PathBuf::from(GO_OF_ARCHIVE)]);
     let there: Vec<PathBuf> = here().filter(|go| go.is_file()).collect();
     if let Some(go) = there.iter().find(|go| go_minor(go).is_some_and(|own| own >= GO_MINOR_MIN)) {

@@ -26,6 +26,8 @@ mod package_check;
 mod passed_on;
 mod run;
 mod steps;
+mod store_programs;
+mod stores;
 mod test;
 mod tools;
 
@@ -60,6 +62,14 @@ enum Command {
     KafkaLibs,
     /// Fetches and builds what `conformance clients` runs and prints the variables that name it.
     ClientPrograms,
+    /// Runs the store suite, the cold history and the probe against every store that can be had.
+    Stores,
+    /// Fetches and builds the stores and prints the variables that name them.
+    StorePrograms {
+        /// MinIO too, which takes minutes to build.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -72,6 +82,8 @@ fn main() -> ExitCode {
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
         Command::Package(options) => package::run(&options),
         Command::ClientPrograms => clients::print(),
+        Command::Stores => stores::run(),
+        Command::StorePrograms { all } => store_programs::print(all),
         Command::KafkaLibs => tools::kafka_libs().map(|libs| println!("{}", libs.display())),
     };
     match result {

@@ -23,13 +23,11 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
-use crate::binaries;
+use crate::binaries::{self, CLI};
 use crate::install::{self, Need};
 use crate::package_check;
 use crate::run::{Result, checked, output, root, shown};
 
-/// The operator's command.
-const CLI: (&str, &str) = ("holdfast-cli", "holdfast");
 /// What making a package needs beside the build.
 const NEEDS: &[Need] = &[
     Need { brings: "dpkg-deb", apt: "dpkg", dnf: "dpkg" },

@@ -9,6 +9,7 @@ use crate::binaries;
 use crate::clients;
 use crate::install;
 use crate::run::{Result, checked, root};
+use crate::store_programs;
 use crate::tools;
 
 #[derive(Args)]
@@ -43,6 +44,13 @@ pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
             command.arg("--work").arg(work()?);
         }
         return checked(&mut command);
+    }
+    let of_stores = options
+        .arguments
+        .iter()
+        .any(|argument| argument.starts_with("store-") || argument.starts_with("--store"));
+    if which == binaries::CONFORMANCE && of_stores {
+        store_programs::provide(&mut command)?;
     }
     checked(command.args(&options.arguments))
 }

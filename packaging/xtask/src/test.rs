@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::binaries::{self, BENCH, CONFORMANCE, CRASH, DAEMON, FUZZ, SIM, cargo};
+use crate::binaries::{self, BENCH, CLI, CONFORMANCE, CRASH, DAEMON, FUZZ, SIM, cargo};
 use crate::clients;
 use crate::demo;
 use crate::install;
@@ -19,6 +19,7 @@ use crate::package;
 use crate::package_check;
 use crate::run::{Result, checked, root, shown, status};
 use crate::steps::{Steps, Verdict};
+use crate::store_programs;
 use crate::tools;
 
 /// What a program's status says when it could not run here.
@@ -58,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.step("unit tests", |left| cargo_step(&["test", "--workspace", "--locked", "-q"], left));
     steps.step("deny", deny);
     steps.step("build", |_| {
-        binaries::build(&[DAEMON, BENCH, CONFORMANCE, SIM, CRASH, FUZZ])?;
+        binaries::build(&[DAEMON, CLI, BENCH, CONFORMANCE, SIM, CRASH, FUZZ])?;
         Ok(Verdict::Passed)
     });
     steps.step("unit score", unit_score);
@@ -90,6 +91,35 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         clients::provide(&mut command)?;
         program(&mut command, left)
     });
+    for (name, check, store) in [
+        ("store suite, versitygw", "store-suite", Some("versitygw")),
+        ("store suite, s3proxy", "store-suite", Some("s3proxy")),
+        ("cold history, versitygw", "cold-history", Some("versitygw")),
+        ("store probe, versitygw", "store-probe", Some("versitygw")),
+        ("store weather", "store-weather", None),
+    ] {
+        steps.step(name, |left| {
+            let mut command = Command::new(binaries::path(CONFORMANCE));
+            command.arg(check);
+            if let Some(store) = store {
+                command.args(["--store", store]);
+            }
+            match check {
+                "cold-history" | "store-weather" => {
+                    command.arg("--holdfastd").arg(binaries::path(DAEMON));
+                }
+                "store-probe" => {
+                    command.arg("--holdfast").arg(binaries::path(CLI));
+                }
+                _ => {}
+            }
+            command
+                .arg("--work")
+                .arg(work.directory(&format!("{check}-{}", store.unwrap_or_default()))?);
+            store_programs::provide(&mut command)?;
+            program(&mut command, left)
+        });
+    }
     steps.step("package", |_| {
         let skipped = package_check::run(&package::build()?)?;
         Ok(skipped.map_or(Verdict::Passed, Verdict::Skipped))

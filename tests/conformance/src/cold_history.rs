@@ -5,15 +5,15 @@
 //!   ─▶ read all, by our client and by kcat ─▶ kill -9, start ─▶ read all again
 //! ```
 //!
-//! One log of 64 MiB (512 MiB with `--full`), a store that is a directory. Values are written down as a
+//! One log of 64 MiB (512 MiB with `--full`), a store that is a directory or a real one (`--store`). Values are written down as a
 //! running checksum for each partition, in the order of their acknowledgements; offsets must have no hole.
 //! That history really came from objects is asked of the node's own counters. A store that is away while
-//! records go in must cost room in the log and nothing else: the directory is taken away once.
+//! records go in must cost room in the log and nothing else: it is taken away once.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ use holdfast_bench::client::{
 use holdfast_bench::clock::{Stopwatch, nap, unix_ms};
 use holdfast_bench::load::value_of;
 
+use crate::admin_page::metric;
 use crate::node::{self, Place};
+use crate::stores::{Programs, StoreKind, TestStore};
 use crate::{Outcome, Result};
 
 const TOPIC: &str = "history";
@@ -50,6 +52,11 @@ pub(crate) struct Options {
     /// 5 GB through a log of 512 MiB, instead of 300 MB through one of 64 MiB.
     #[arg(long)]
     full: bool,
+    /// Where history goes.
+    #[arg(long, value_enum, default_value_t = StoreKind::Directory)]
+    store: StoreKind,
+    #[command(flatten)]
+    programs: Programs,
 }
 
 /// How much goes through how little.
@@ -63,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         true => Size { wal_bytes: 512 << 20, produced_bytes: 5_000_000_000 },
         false => Size { wal_bytes: 64 << 20, produced_bytes: 300_000_000 },
     };
-    let site = Site::fresh(options, &size)?;
+    let mut site = Site::fresh(options, &size)?;
     let outcome = site.run(&size);
     if outcome.is_ok() {
         // Gigabytes nobody wants; what failed stays to be looked at.
@@ -74,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
 
 struct Site {
     directory: PathBuf,
-    store: PathBuf,
+    store: TestStore,
     admin: SocketAddr,
     place: Place,
 }
@@ -85,17 +92,19 @@ impl Site {
         let work = options.node.work.canonicalize().map_err(|error| error.to_string())?;
         let directory = work.join("cold-history");
         let _ = fs::remove_dir_all(&directory);
-        let store = directory.join("objects");
-        fs::create_dir_all(&store).map_err(|error| error.to_string())?;
+        let store = TestStore::fresh(options.store, &options.programs, directory.join("store"))?;
         let port = free_port().map_err(|error| error.to_string())?;
-        let (url, wal) = (format!("file://{}", store.display()), size.wal_bytes.to_string());
+        let wal = size.wal_bytes.to_string();
         let admin = format!("admin.address=127.0.0.1:{port}");
-        let kind = options.node.kind(&["--store", &url, "--wal-size", &wal, "--set", &admin])?;
+        let of_store = store.arguments(store.address());
+        let mut arguments = vec!["--wal-size", &wal, "--set", &admin];
+        arguments.extend(of_store.iter().map(String::as_str));
+        let kind = options.node.kind(&arguments)?;
         let place = Place::fresh(kind, directory.join("node"))?;
         Ok(Site { directory, store, admin: SocketAddr::from(([127, 0, 0, 1], port)), place })
     }
 
-    fn run(&self, size: &Size) -> Result<Outcome> {
+    fn run(&mut self, size: &Size) -> Result<Outcome> {
         let mut sent = Sent::new();
         let third = size.produced_bytes / 3;
         let running = self.place.start()?;
@@ -144,10 +153,9 @@ impl Site {
         Ok(running)
     }
 
-    /// The store's directory goes away until the log is full, and comes back.
-    fn without_store(&self, client: &mut Client, sent: &mut Sent, size: &Size) -> Result<()> {
-        let away = self.directory.join("away");
-        fs::rename(&self.store, &away).map_err(text)?;
+    /// The store goes away until the log is full, and comes back.
+    fn without_store(&mut self, client: &mut Client, sent: &mut Sent, size: &Size) -> Result<()> {
+        self.store.go_away()?;
         let before = sent.bytes;
         let mut refused = Stopwatch::start();
         // A log may be full for a moment at any time; one without a store stays so.
@@ -162,7 +170,7 @@ impl Site {
         }
         let taken = (sent.bytes - before) as f64 / 1e6;
         let failing = self.metric("holdfast_store_failing")?;
-        fs::rename(&away, &self.store).map_err(text)?;
+        self.store.come_back()?;
         if failing != 1.0 {
             return Err("the store was away, and holdfast_store_failing was not 1".into());
         }
@@ -183,7 +191,7 @@ impl Site {
             let waiting = self.metric("holdfast_store_waiting_bytes")?;
             let live = self.metric("holdfast_wal_live_bytes")?;
             if waiting == 0.0 && live <= size.wal_bytes as f64 {
-                let stored = bytes_below(&self.store)?;
+                let stored = self.store.bytes()?;
                 println!(
                     "{:.0} MB acknowledged: {:.0} MB in the store, {:.0} MB of {:.0} MB of the log in \
                      use",
@@ -220,14 +228,7 @@ impl Site {
     }
 
     fn metric(&self, name: &str) -> Result<f64> {
-        let mut stream = TcpStream::connect(self.admin).map_err(text)?;
-        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).map_err(text)?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).map_err(text)?;
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let value = line.and_then(|value| value.trim().parse().ok());
-        value.ok_or_else(|| format!("the metrics page has no {name}"))
+        metric(self.admin, name)
     }
 }
 
@@ -428,16 +429,6 @@ fn lines_of(mut out: impl BufRead, partition: usize) -> Result<Records> {
         line.clear();
     }
     Ok(records)
-}
-
-fn bytes_below(directory: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory).map_err(text)? {
-        let entry = entry.map_err(text)?;
-        let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
-    }
-    Ok(bytes)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

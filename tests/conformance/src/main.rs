@@ -8,6 +8,7 @@
 //!
 //! Exit status: 0 passed, 77 cannot run here (the reason is the last line), 1 failed.
 
+mod admin_page;
 mod clients;
 mod cold_history;
 mod disk_full;
@@ -16,6 +17,10 @@ mod kcat_kill9;
 mod limits;
 mod node;
 mod start_up;
+mod store_probe;
+mod store_suite;
+mod store_weather;
+mod stores;
 
 use std::process::ExitCode;
 
@@ -44,6 +49,12 @@ enum Check {
     Limits(limits::Options),
     /// A start that cannot work says why, once.
     StartUp(node::Options),
+    /// The operator's probe of a store: usable, and nothing is left of it.
+    StoreProbe(store_probe::Options),
+    /// A store that is busy, silent, cut off or lies: no produce waits, no wrong record, nothing lost.
+    StoreWeather(store_weather::Options),
+    /// The suite every store must pass, against a real one.
+    StoreSuite(store_suite::Options),
 }
 
 /// How a check ends when it did not find a fault.
@@ -66,6 +77,9 @@ fn main() -> ExitCode {
         Check::Hostile(options) => hostile::run(&options),
         Check::Limits(options) => limits::run(&options),
         Check::StartUp(options) => start_up::run(&options),
+        Check::StoreProbe(options) => store_probe::run(&options),
+        Check::StoreWeather(options) => store_weather::run(&options),
+        Check::StoreSuite(options) => store_suite::run(&options),
     };
     match result {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
