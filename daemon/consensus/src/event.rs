@@ -31,6 +31,10 @@ pub struct PlantedBugs {
     pub serves_before_own_entry: bool,
     /// Reads are answered however old the last quorum contact is.
     pub lease_ignored: bool,
+    /// A state newer than the end of the log is believed to belong to it.
+    pub state_beyond_log_believed: bool,
+    /// A start forgets the entries before its state, whoever may still need them.
+    pub entries_before_state_forgotten: bool,
 }
 
 /// What moved.

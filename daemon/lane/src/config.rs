@@ -47,11 +47,14 @@ pub struct StoreConfig {
     pub object_age_ns: u64,
     /// The state of each shard that moved is kept this often, on boottime.
     pub checkpoint_every_ns: u64,
-    /// An object nobody may begin to read is deleted this long after, by entry time: longer than the
+    /// An object nobody may begin to read is deleted this long after, on boottime: longer than the
     /// longest read.
-    pub delete_after_ms: i64,
+    pub delete_after_ns: u64,
+    /// An object that was given up is deleted at once, and again this long after, on boottime: longer
+    /// than a PUT that nobody waits for may still be on its way to the store.
+    pub delete_again_after_ns: u64,
     /// Bytes of what was deleted are nowhere after this: an object that holds them is emptied in half of
-    /// it, what is left being for the merge and for `delete_after_ms`.
+    /// it, what is left being for the merge and for `delete_after_ns`.
     pub deletion_delay_ms: i64,
     /// Whether small rows of objects are merged, and how often it is looked for them, on boottime.
     pub merge_every_ns: u64,
@@ -63,7 +66,8 @@ impl StoreConfig {
         object_bytes: 64 << 20,
         object_age_ns: 60_000_000_000,
         checkpoint_every_ns: 30_000_000_000,
-        delete_after_ms: 60_000,
+        delete_after_ns: 60_000_000_000,
+        delete_again_after_ns: 24 * 3_600_000_000_000,
         deletion_delay_ms: 3_600_000,
         merge_every_ns: 30_000_000_000,
     };
@@ -71,7 +75,8 @@ impl StoreConfig {
     pub const DEV: StoreConfig = StoreConfig {
         object_age_ns: 5_000_000_000,
         checkpoint_every_ns: 5_000_000_000,
-        delete_after_ms: 10_000,
+        delete_after_ns: 10_000_000_000,
+        delete_again_after_ns: 600_000_000_000,
         deletion_delay_ms: 60_000,
         merge_every_ns: 5_000_000_000,
         ..StoreConfig::SOLE_VOTER
@@ -80,8 +85,8 @@ impl StoreConfig {
 
 /// Half of the delay has room for a state to be kept and for readers to leave.
 const fn leaves_room(store: &StoreConfig) -> bool {
-    let kept_ms = (store.checkpoint_every_ns / 1_000_000) as i64;
-    store.delete_after_ms + 2 * kept_ms <= store.deletion_delay_ms / 2
+    let needed_ms = (store.delete_after_ns + 2 * store.checkpoint_every_ns) / 1_000_000;
+    needed_ms as i64 <= store.deletion_delay_ms / 2
 }
 
 const _: () = assert!(leaves_room(&StoreConfig::SOLE_VOTER) && leaves_room(&StoreConfig::DEV));
@@ -102,10 +107,43 @@ pub struct PlantedBugs {
     pub consensus: holdfast_consensus::PlantedBugs,
     /// In the log core.
     pub log: holdfast_log::PlantedBugs,
+    /// On the way to objects and back.
+    pub history: PlantedHistoryBugs,
     /// A produce is answered when it is proposed, before a quorum has it.
     pub answer_before_commit: bool,
     /// Pending answers are kept when leadership is lost and given to whatever is applied there.
     pub pending_by_index_only: bool,
+}
+
+/// Bugs on the way of records into objects, and of segments back to the log.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of independent switches")]
+pub struct PlantedHistoryBugs {
+    /// The log lets go of what is in no object.
+    pub trimmed_not_uploaded: bool,
+    /// The log lets go of what no kept state reflects.
+    pub trimmed_not_kept: bool,
+    /// A state counts as kept when it was asked for.
+    pub kept_when_asked: bool,
+    /// The state that a start begins with counts as kept, wherever it lies.
+    pub start_state_trusted: bool,
+    /// An object is deleted although a state that a start may begin with names it.
+    pub deleted_not_kept: bool,
+    /// An object is deleted although somebody may be reading it.
+    pub deleted_while_read: bool,
+    /// The key of an object that was given up is deleted once only.
+    pub deleted_once: bool,
+    /// The last offset of an object is looked for in the next one.
+    pub edge_in_next_object: bool,
+    /// What was announced and given up is not cut anew.
+    pub announced_not_forgotten: bool,
+    /// One upload is given up, and those announced behind it go on; needs the log's bug of the same
+    /// name.
+    pub given_up_alone: bool,
+    /// Places of batches in the log stay when their segments go.
+    pub places_outlive_segments: bool,
+    /// A start looks at no entry that its state reflects.
+    pub nothing_recalled: bool,
 }
 
 /// Who holds which replica when a cluster begins: every node holds one of every shard.

@@ -60,7 +60,7 @@ use fetch::Parked;
 use history::{History, Objects};
 use pauses::Pauses;
 use produce::Building;
-use replay::{Replayed, start_of, tell_recovery};
+use replay::{Replayed, behind_state, start_of, tell_recovery};
 
 pub(crate) use groups::GroupWrite;
 pub use status::{LaneStatus, Probes};
@@ -179,10 +179,12 @@ impl<D: Disk> Lane<D> {
         let planted = config.planted.log;
         let mut history = History::default();
         for shard in recovered.replicas.keys() {
-            let kept = checkpoints
-                .get(shard)
-                .map_or((Index(0), i64::MIN), |kept| (kept.applied, kept.time_ms));
-            history.begin(*shard, kept, now);
+            history.begin(*shard, now);
+            if config.planted.history.start_state_trusted
+                && let Some(state) = checkpoints.get(shard)
+            {
+                history.trust(*shard, state.applied);
+            }
         }
         let waits = config.store.is_some();
         let mut replayed =
@@ -191,7 +193,10 @@ impl<D: Disk> Lane<D> {
             wal,
             recovered,
             driver_config,
-            |shard| start_of(shard, checkpoints.get(&shard), planted),
+            |shard| {
+                let start = start_of(shard, checkpoints.get(&shard), planted);
+                if config.planted.history.nothing_recalled { behind_state(start) } else { start }
+            },
             &mut |event| replayed.take(event),
             now,
         )?;

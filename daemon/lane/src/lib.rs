@@ -14,8 +14,8 @@ mod topic_config;
 mod upload_queue;
 
 pub use config::{
-    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, StoreConfig, TAIL_CACHE_BYTES_DEFAULT,
-    TAIL_CACHE_BYTES_DEV,
+    Founding, HOUSEKEEPING_NS, LaneConfig, PlantedBugs, PlantedHistoryBugs, StoreConfig,
+    TAIL_CACHE_BYTES_DEFAULT, TAIL_CACHE_BYTES_DEV,
 };
 pub use holdfast_coordinator::{
     Description, GroupAnswer, GroupCall, GroupError, GroupState, Heartbeat, Join, Joined,

@@ -29,7 +29,7 @@ const UNIT_EXPOSURE_MAX: &str = "10";
 /// The name cargo-deny gives its clone of the advisory database (a hash of its address).
 const ADVISORY_REPOSITORY: &str = "advisory-db-3157b0e258782691";
 /// Seeds of the simulation in a test run.
-const SIM_SEEDS: &str = "1000";
+const SIM_SEEDS: &str = "1500";
 /// Kills with an object store, over a log that is trimmed several times a round.
 const CRASH_OBJECTS: [&str; 5] = ["--rounds", "5", "--store", "--wal-size", "48MiB"];
 /// kill -9 rounds in a test run.

@@ -28,6 +28,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -198,6 +199,25 @@ impl SimDevice {
         let image = state.image(*state.names.get(name)?);
         let mut bytes = vec![0; usize::try_from(image.len_bytes).ok()?];
         image.read(0, &mut bytes);
+        Some(bytes)
+    }
+
+    /// Some of its bytes; `None` where it has fewer.
+    #[must_use]
+    pub fn media_at(&self, name: &str, range: Range<u64>) -> Option<Vec<u8>> {
+        let state = self.state.borrow();
+        let image = state.image(*state.names.get(name)?);
+        if range.start > range.end || range.end > image.len_bytes {
+            return None;
+        }
+        // Whole blocks around it, as a direct read would fetch them.
+        let block = crate::BLOCK_BYTES as u64;
+        let start = range.start / block * block;
+        let len_bytes = (range.end - start).next_multiple_of(block);
+        let mut bytes = vec![0; usize::try_from(len_bytes).ok()?];
+        image.read(start, &mut bytes);
+        bytes.truncate(usize::try_from(range.end - start).ok()?);
+        bytes.drain(..usize::try_from(range.start - start).ok()?);
         Some(bytes)
     }
 

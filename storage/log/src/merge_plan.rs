@@ -107,13 +107,14 @@ pub fn plan_merge(
     if !dead.is_empty() {
         for (key, partition) in shard.partitions() {
             let rows = partition.objects();
-            gathered.take(key, partition.log_start(), rows, dead_run(rows, &dead));
+            gathered.take(key, partition.log_start(), rows, dead_run(rows, &dead), 1);
         }
     }
     if gathered.sources.is_empty() && rule.by_size {
         for (key, partition) in shard.partitions() {
             let rows = partition.objects();
-            gathered.take(key, partition.log_start(), rows, small_run(rows, avoid));
+            // One row alone would become the same row again, and again.
+            gathered.take(key, partition.log_start(), rows, small_run(rows, avoid), 2);
         }
     }
     gathered.finish(cluster, id)
@@ -168,15 +169,19 @@ impl<'a> Gathered<'a> {
         Gathered { shard, room_bytes, len_bytes: 0, partitions: 0, sources: BTreeMap::new() }
     }
 
-    /// Takes as much of the run as there is room for.
+    /// Takes as much of the run as there is room for, if that is `rows_min` rows.
     fn take(
         &mut self,
         key: &PartitionKey,
         log_start: i64,
         rows: &VecDeque<PartitionObject>,
         run: Range<usize>,
+        rows_min: usize,
     ) {
-        if run.is_empty() || self.partitions == OBJECT_PARTITIONS_MAX {
+        let first_bytes: u64 =
+            rows.range(run.clone()).take(rows_min).map(|row| u64::from(row.len_bytes)).sum();
+        let has_room = rows_min == 1 || self.len_bytes + first_bytes <= self.room_bytes;
+        if run.len() < rows_min || !has_room || self.partitions == OBJECT_PARTITIONS_MAX {
             return;
         }
         let before = self.len_bytes;

@@ -21,4 +21,6 @@ pub struct PlantedBugs {
     /// A manifest is taken whether its intent is open or not: a deposed leader's object, abandoned
     /// and deleted, is believed to hold records.
     pub manifest_of_any_intent: bool,
+    /// An intent is abandoned without those behind it: `uploaded` may pass a range in no object.
+    pub given_up_alone: bool,
 }

@@ -1,15 +1,19 @@
 //! The administrator: makes the topics, deletes records, and makes and deletes other topics.
 //!
-//! Topics that are deleted in the run are written by nobody whose records are judged.
+//! Topics that are deleted in the run are written by nobody whose records are judged: where there
+//! is an object store by the administrator, so that objects die with them.
 
 use std::collections::BTreeMap;
 
 use holdfast_base::{PartitionKey, Rng, SplitMix64};
+use holdfast_batch::{BatchBuilder, BatchHeader, Codec, RecordDraft};
 use holdfast_checker::{Kind, Op};
 use holdfast_lane::{
-    AdminReason, Answer, CreateTopic, DeleteRecordsPartition, DeleteTopic, Origin, Request, Ticket,
+    AdminReason, Answer, CreateTopic, DeleteRecordsPartition, DeleteTopic, Origin,
+    ProducePartition, Request, Ticket,
 };
 
+use crate::clock::wall_ms;
 use crate::producer::Target;
 use crate::states::State;
 use crate::world::{ClientId, Ended, Event, World};
@@ -164,13 +168,18 @@ impl Admin {
                 }
             }
             2 if self.deletes_records => self.delete_records(world),
+            3 if world.bucket.is_some() => self.fill_passing(world),
             _ => {}
         }
     }
 
     fn delete_records(&mut self, world: &mut World) {
         let target = self.targets[self.rng.below(self.targets.len() as u64) as usize].clone();
-        let before_offset = if self.rng.chance(1, 6) { -1 } else { self.rng.below(60) as i64 };
+        let before_offset = if self.rng.chance(1, 6) {
+            -1
+        } else {
+            self.rng.below(if world.bucket.is_some() { 300 } else { 60 }) as i64
+        };
         self.next_call += 1;
         let op = Op::DeleteRecords { partition: target.name.clone(), before_offset };
         world.tell(self.process, self.next_call, Kind::Invoke, op);
@@ -179,6 +188,31 @@ impl Admin {
         let ticket = world.call(self.id, to, Request::DeleteRecords(vec![part]));
         self.trying = Some((ticket, world.now_ns + TIMEOUT_NS));
         self.doing = Doing::DeleteRecords { partition: target.name, call: self.next_call };
+    }
+
+    /// A few batches for a topic that is going to be deleted; nobody waits for their fate.
+    fn fill_passing(&mut self, world: &mut World) {
+        let Some(name) = self.passing.last() else { return };
+        let image = world.nodes.iter().find_map(|node| {
+            let image = &node.published.as_ref()?.image;
+            image.topic(name).is_some().then(|| image.clone())
+        });
+        let Some(topic) = image.as_ref().and_then(|image| image.topic(name)) else { return };
+        for partition in 0..2 {
+            let shard = image.as_ref().and_then(|image| image.shard_of(topic, partition));
+            let Some((shard, _)) = shard else { return };
+            let value = vec![b'p'; self.rng.below(9_000) as usize];
+            let batch = BatchBuilder::new(Codec::None)
+                .record(RecordDraft::value(wall_ms(world.now_ns), value))
+                .build();
+            let Ok(bytes) = batch else { return };
+            let Ok(header) = BatchHeader::parse(&bytes) else { return };
+            let key = PartitionKey { topic: topic.id, partition };
+            let part = ProducePartition { partition: key, bytes, header };
+            let to = world.leader_of(shard).unwrap_or_else(|| world.any_node());
+            let ticket = world.call(self.id, to, Request::Produce(vec![part]));
+            world.give_up(ticket);
+        }
     }
 
     fn lost(&mut self, world: &mut World) {

@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::hunt;
 use crate::report;
 
-/// Simulates clusters of three nodes from seeds: faults, crashes, power cuts; nothing that was
+/// Simulates clusters of three nodes or one, with and without an object store, from seeds: faults, crashes, power cuts; nothing that was
 /// acknowledged may be lost.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-sim")]

@@ -28,7 +28,7 @@ use holdfast_lane::{
 };
 
 use crate::producer::Target;
-use crate::world::{ClientId, Event, NODES, World};
+use crate::world::{ClientId, Event, World};
 
 /// Short, because a run is.
 const SESSION_MS: i32 = 1_200;
@@ -55,6 +55,7 @@ pub(crate) struct GroupNotes {
 #[derive(Clone, Debug)]
 pub(crate) struct MemberPlan {
     pub(crate) id: ClientId,
+    pub(crate) nodes: usize,
     pub(crate) group: String,
     pub(crate) instance_id: Option<String>,
     pub(crate) targets: Vec<Target>,
@@ -140,7 +141,7 @@ impl Member {
     pub(crate) fn new(mut plan: MemberPlan) -> Self {
         let mut rng = plan.rng.split();
         Member {
-            coordinator: rng.below(NODES as u64) as usize,
+            coordinator: rng.below(plan.nodes as u64) as usize,
             rng,
             plan,
             member_id: String::new(),
@@ -351,7 +352,7 @@ impl Member {
     }
 
     fn next_node(&mut self) {
-        self.coordinator = (self.coordinator + 1) % NODES;
+        self.coordinator = (self.coordinator + 1) % self.plan.nodes;
     }
 
     // ── calls ──

@@ -1,14 +1,15 @@
-//! A cluster of three nodes, its clients and everything that can go wrong, in one thread, from one
+//! A cluster of three nodes or one, its clients and everything that can go wrong, in one thread, from one
 //! seed.
 //!
 //! ```text
-//! seed ─▶ World { 3 × Node { SimDevice, Lane }, Network, queue } ─▶ trace hash
+//! seed ─▶ World { Node { SimDevice, Lane, Desk }, Network, Bucket, queue } ─▶ trace hash
 //!           ▲ clients: produce, fetch, administer    │
 //!           └ nemesis: kill, cut power, partition …  └▶ history ─▶ checker ─▶ anomalies
 //! ```
 //!
 //! The nodes run the same `Lane` as the daemon: consensus, log, metadata and WAL are the real
-//! ones; only disk, clocks and network are simulated. A seed runs twice and must do the same.
+//! ones, objects and their states are made and read by the real tier; only disk, clocks, network and
+//! the object store are simulated. A seed runs twice and must do the same.
 
 mod admin;
 mod client;
@@ -17,6 +18,7 @@ mod command;
 mod evidence;
 mod group;
 mod hunt;
+mod kind;
 mod media;
 mod nemesis;
 mod network;
@@ -28,6 +30,7 @@ mod reader;
 mod report;
 mod seed;
 mod states;
+mod store;
 mod trace;
 mod world;
 

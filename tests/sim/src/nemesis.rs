@@ -16,6 +16,10 @@
 //! | a stale frame at the log's end | any | harms nothing |
 //! | its device comes back as an older image | victim | stays out |
 //! | a WAL that fills up | all | a larger one, once healed |
+//! | the store: away, slow, failing, lying, its PUTs late | all | 0.3 s to 6 s |
+//! | the log cannot be read for uploads | all | 0.3 s to 6 s |
+//! | the state beside the log damaged, lost | any | the store's newest is used |
+//! | down between PUT and manifest, manifest and trim, file and store ... | who comes there | as kill |
 //!
 //! Caveat: a bit that flips in the last frames of a log, before anything durable claims them,
 //! cannot be told from a torn write, so the victim may come back with less than it promised.
@@ -27,23 +31,31 @@ use std::collections::BTreeMap;
 use holdfast_base::{Rng, ShardId, SplitMix64};
 use holdfast_io::{SimSnapshot, WriteFault};
 
+use crate::kind::Kind;
 use crate::media::{Media, Section};
 use crate::network::Weather;
 use crate::node::Power;
 use crate::power::Stop;
 use crate::states::State;
-use crate::world::{Event, NODES, World};
+use crate::store::{Moment, Mood};
+use crate::world::{Event, World};
 
 /// Never full in a run.
 const WAL_BYTES: u64 = 48 << 20;
 /// Full after a few hundred batches.
 const SMALL_WAL_BYTES: u64 = 4 << 20;
+/// Given back to itself many times in a run.
+const TRIMMED_WAL_BYTES_MIN: u64 = 7 << 19;
+/// With less than this, intents and manifests may not fit.
+const FULL_WAL_BYTES: u64 = 384 << 10;
 /// Kept for what frees or guards space.
 const RESERVE_BYTES: u64 = 512 << 10;
 /// With a WAL that fills up: two segments, so that taking from it shows.
 const SMALL_WAL_RESERVE_BYTES: u64 = 1 << 20;
 const MILLIS: u64 = 1_000_000;
 const SECONDS: u64 = 1000 * MILLIS;
+/// A node stands still for at most about this.
+pub(crate) const PAUSE_NS_MAX: u64 = 8 * SECONDS;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Fault {
@@ -65,6 +77,13 @@ enum Fault {
     FrameMisplaced,
     StaleFrame,
     RollBack,
+    StoreAway,
+    StoreFaults,
+    StoreSlow,
+    PutsLate,
+    LogNotReadable,
+    StateHarmed,
+    AtMoment,
 }
 
 const FAULTS: &[Fault] = &[
@@ -88,7 +107,30 @@ const FAULTS: &[Fault] = &[
 const LATER_FAULTS: &[Fault] =
     &[Fault::FrameFlip, Fault::FrameMisplaced, Fault::StaleFrame, Fault::RollBack];
 
+/// Of clusters with an object store.
+const STORE_FAULTS: &[Fault] = &[
+    Fault::StoreAway,
+    Fault::StoreFaults,
+    Fault::StoreSlow,
+    Fault::PutsLate,
+    Fault::LogNotReadable,
+    Fault::StateHarmed,
+    Fault::AtMoment,
+];
+
 impl Fault {
+    /// Whether a cluster of that kind must stand it. One voter has what is in no object once; where
+    /// replicas start from states, damage to what the states reflect harms nothing and shows nothing.
+    fn suits(self, kind: Kind) -> bool {
+        use Fault::{
+            Cut, Eio, FrameFlip, FrameMisplaced, OneWayCut, RollBack, StaleFrame, Weather,
+        };
+        let harms = matches!(self, FrameFlip | FrameMisplaced | RollBack | StaleFrame)
+            || (self.damages() && self != Eio);
+        let needs_peers = matches!(self, Cut | OneWayCut | Weather);
+        !(kind.has_store() && harms || kind.nodes() == 1 && needs_peers)
+    }
+
     /// Whether it may take what a node had on stable media.
     fn damages(self) -> bool {
         use Fault::{BitFlip, BitRot, Eio, LostWrite, MisdirectedWrite};
@@ -115,6 +157,13 @@ impl Fault {
             Fault::FrameMisplaced => "durable frame overwritten by a later one",
             Fault::StaleFrame => "stale frame at the log's end",
             Fault::RollBack => "device rolled back to an older image",
+            Fault::StoreAway => "store away",
+            Fault::StoreFaults => "store faults",
+            Fault::StoreSlow => "store slow",
+            Fault::PutsLate => "PUTs that land late",
+            Fault::LogNotReadable => "log not readable for uploads",
+            Fault::StateHarmed => "state beside the log damaged or lost",
+            Fault::AtMoment => "down between two steps of the store's work",
         }
     }
 }
@@ -124,6 +173,7 @@ impl Fault {
 pub(crate) struct Nemesis {
     rng: SplitMix64,
     chosen: Vec<Fault>,
+    kind: Kind,
     victim: usize,
     pace_ns: u64,
     wal_bytes: u64,
@@ -136,7 +186,7 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    pub(crate) fn draw(mut rng: SplitMix64) -> Self {
+    pub(crate) fn draw(mut rng: SplitMix64, kind: Kind) -> Self {
         // Every run has at least one way to crash.
         let mut chosen =
             vec![[Fault::Kill, Fault::PowerCutOne, Fault::PowerCutAll][rng.below(3) as usize]];
@@ -152,10 +202,20 @@ impl Nemesis {
                 chosen.push(*fault);
             }
         }
+        if kind.has_store() {
+            chosen.retain(|fault| fault.suits(kind));
+            chosen.extend(STORE_FAULTS.iter().filter(|_| rng.chance(1, 2)));
+        }
         let wal_bytes = if rng.chance(1, 8) { SMALL_WAL_BYTES } else { WAL_BYTES };
+        let wal_bytes = if kind.is_trimmed() {
+            TRIMMED_WAL_BYTES_MIN + (rng.below(5) << 19)
+        } else {
+            wal_bytes
+        };
         Nemesis {
             chosen,
-            victim: rng.below(NODES as u64) as usize,
+            kind,
+            victim: rng.below(kind.nodes() as u64) as usize,
             pace_ns: (200 << rng.below(4)) * MILLIS,
             wal_bytes,
             counts: BTreeMap::new(),
@@ -171,16 +231,25 @@ impl Nemesis {
     }
 
     pub(crate) fn reserve_bytes(&self) -> u64 {
-        if self.has_small_wal() { SMALL_WAL_RESERVE_BYTES } else { RESERVE_BYTES }
+        let is_small = self.has_small_wal() || self.kind.is_trimmed();
+        if is_small { SMALL_WAL_RESERVE_BYTES } else { RESERVE_BYTES }
+    }
+
+    /// A log that is trimmed and had no time for it: more crashes than uploads have used up even its
+    /// reserve.
+    fn has_full_wal(&self, place: usize, world: &World) -> bool {
+        let lane = world.nodes[place].lane.as_ref();
+        let free_bytes = lane.map(|lane| lane.status().wal.free_bytes);
+        self.kind.is_trimmed() && free_bytes.is_some_and(|free| free < FULL_WAL_BYTES)
     }
 
     pub(crate) fn has_small_wal(&self) -> bool {
-        self.wal_bytes == SMALL_WAL_BYTES
+        self.wal_bytes == SMALL_WAL_BYTES && !self.kind.is_trimmed()
     }
 
     /// For a run that was over before the first crash.
     pub(crate) fn crash_once(&mut self, world: &mut World) {
-        let place = self.rng.below(NODES as u64) as usize;
+        let place = self.rng.below(self.kind.nodes() as u64) as usize;
         if self.stop(place, Stop::PowerCut, world) {
             *self.counts.entry(Fault::PowerCutOne.name()).or_default() += 1;
         }
@@ -190,9 +259,10 @@ impl Nemesis {
         &self.counts
     }
 
-    /// Whether two nodes are left that never lost anything.
+    /// Whether most nodes are left: those never lost anything.
     pub(crate) fn leaves_quorum(&self, world: &World) -> bool {
-        world.nodes.iter().filter(|node| node.power != Power::Out).count() >= 2
+        let left = world.nodes.iter().filter(|node| node.power != Power::Out).count();
+        2 * left > world.nodes.len()
     }
 
     /// The next fault.
@@ -209,13 +279,13 @@ impl Nemesis {
     }
 
     fn inflict(&mut self, fault: Fault, world: &mut World) -> bool {
-        let place = self.rng.below(NODES as u64) as usize;
+        let place = self.rng.below(self.kind.nodes() as u64) as usize;
         match fault {
             Fault::Kill => self.stop(place, Stop::Kill, world),
             Fault::PowerCutOne => self.stop(place, Stop::PowerCut, world),
             Fault::PowerCutAll => {
                 let mut any = false;
-                for place in 0..NODES {
+                for place in 0..self.kind.nodes() {
                     any |= self.stop(place, Stop::PowerCut, world);
                 }
                 if any {
@@ -224,7 +294,7 @@ impl Nemesis {
                 any
             }
             Fault::Pause => {
-                let for_ns = 200 * MILLIS + self.rng.below(8 * SECONDS);
+                let for_ns = 200 * MILLIS + self.rng.below(PAUSE_NS_MAX);
                 if world.nodes[place].power != Power::Up {
                     return false;
                 }
@@ -237,7 +307,7 @@ impl Nemesis {
             }
             Fault::Cut => self.isolate(world),
             Fault::OneWayCut => {
-                let other = (place + 1 + self.rng.below(2) as usize) % NODES;
+                let other = (place + 1 + self.rng.below(2) as usize) % self.kind.nodes();
                 world.network.set_cut(place, other, true);
                 world.states.reach(State::OneWayCut);
                 let now_ns = world.now_ns;
@@ -264,6 +334,9 @@ impl Nemesis {
                 let skew_ms = self.rng.below(2 * most_ms) as i64 - most_ms as i64;
                 world.nodes[place].clock.wall_skew_ms = skew_ms;
                 world.states.reach(State::WallClockJumped);
+                if let Some(bucket) = &mut world.bucket {
+                    bucket.time_jumped = true;
+                }
                 let now_ns = world.now_ns;
                 world
                     .trace
@@ -292,6 +365,26 @@ impl Nemesis {
                 world.trace.tell(now_ns, Some(victim), || "its device fails (EIO)".to_owned());
                 true
             }
+            Fault::StoreAway
+            | Fault::StoreFaults
+            | Fault::StoreSlow
+            | Fault::PutsLate
+            | Fault::LogNotReadable => self.upset_store(fault, world),
+            Fault::AtMoment => {
+                let at = self.rng.below(Moment::ALL.len() as u64) as usize;
+                let Some(bucket) = &mut world.bucket else { return false };
+                bucket.moment = Some(Moment::ALL[at]);
+                true
+            }
+            Fault::StateHarmed => {
+                if !world.nodes[place].is_up() {
+                    return false;
+                }
+                world.stop(place, Stop::Kill);
+                let harmed = world.harm_states(place, &mut self.rng);
+                world.start(place);
+                harmed
+            }
             Fault::BitFlip => self.flip(world),
             Fault::FrameFlip | Fault::FrameMisplaced => self.harm_frame(fault, world),
             Fault::StaleFrame => self.leave_stale_frame(place, world),
@@ -313,6 +406,32 @@ impl Nemesis {
         true
     }
 
+    /// The store is not well for a while.
+    fn upset_store(&mut self, fault: Fault, world: &mut World) -> bool {
+        let rng = &mut self.rng;
+        let Some(bucket) = &mut world.bucket else { return false };
+        let mood = &mut bucket.mood;
+        match fault {
+            Fault::StoreAway => mood.is_away = true,
+            Fault::StoreFaults => mood.faults_per_mille = 20 << rng.below(5),
+            Fault::StoreSlow => mood.delay_max_ns = (200 << rng.below(4)) * MILLIS,
+            Fault::PutsLate => mood.late_per_mille = 100 + rng.below(400),
+            _ => mood.unreadable_per_mille = 30 + rng.below(200),
+        }
+        let (now_ns, mood) = (world.now_ns, *mood);
+        world.trace.tell(now_ns, None, || format!("{mood:?}"));
+        self.mend_later(world);
+        true
+    }
+
+    /// A node has come to where it was to go down.
+    pub(crate) fn strike_at_moment(&mut self, place: usize, world: &mut World) {
+        let how = if self.rng.chance(1, 2) { Stop::Kill } else { Stop::PowerCut };
+        if !self.is_over {
+            self.stop(place, how, world);
+        }
+    }
+
     fn start_later(&mut self, place: usize, world: &mut World) {
         if world.nodes[place].restarting {
             return;
@@ -326,8 +445,8 @@ impl Nemesis {
     fn isolate(&mut self, world: &mut World) -> bool {
         let shard = ShardId(self.rng.below(5) as u32);
         let leader = world.leader_of(shard).filter(|_| self.rng.chance(3, 4));
-        let place = leader.unwrap_or_else(|| self.rng.below(NODES as u64) as usize);
-        for other in (0..NODES).filter(|other| *other != place) {
+        let place = leader.unwrap_or_else(|| self.rng.below(self.kind.nodes() as u64) as usize);
+        for other in (0..self.kind.nodes()).filter(|other| *other != place) {
             world.network.set_cut(place, other, true);
             world.network.set_cut(other, place, true);
         }
@@ -473,6 +592,9 @@ impl Nemesis {
     pub(crate) fn mend(&mut self, world: &mut World) {
         world.network.mend_all();
         world.network.weather = Weather::FINE;
+        if let Some(bucket) = &mut world.bucket {
+            bucket.mood = Mood::GOOD;
+        }
         let now_ns = world.now_ns;
         for node in &mut world.nodes {
             node.device.release();
@@ -487,16 +609,20 @@ impl Nemesis {
     pub(crate) fn heal(&mut self, world: &mut World) {
         self.is_over = true;
         self.mend(world);
+        if let Some(bucket) = &mut world.bucket {
+            bucket.moment = None;
+        }
         if world.nodes[self.victim].is_damaged && world.nodes[self.victim].power != Power::Out {
             world.stop(self.victim, Stop::Kill);
             world.nodes[self.victim].power = Power::Out;
             world.states.reach(State::DamagedNodeReplaced);
         }
-        for place in 0..NODES {
+        for place in 0..self.kind.nodes() {
             world.resume(place);
-            if self.has_small_wal() {
+            if self.has_small_wal() || self.has_full_wal(place, world) {
                 // What an operator does about a full WAL.
-                world.nodes[place].config.wal.capacity_bytes = WAL_BYTES;
+                world.nodes[place].config.wal.capacity_bytes =
+                    if self.kind.is_trimmed() { self.wal_bytes * 2 } else { WAL_BYTES };
                 world.stop(place, Stop::Kill);
             }
             if world.nodes[place].power == Power::Down {

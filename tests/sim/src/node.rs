@@ -15,6 +15,7 @@ use holdfast_io::{SimDevice, SimDisk};
 use holdfast_lane::{Lane, LaneConfig, Published, Request, Ticket};
 
 use crate::clock::NodeClock;
+use crate::store::Desk;
 
 /// Whether a node runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +65,8 @@ pub(crate) struct Node {
     pub(crate) boot: BootCount,
     /// When it last went down: per shard the term and the newest index on stable media.
     pub(crate) promised: BTreeMap<ShardId, (Term, Index)>,
+    /// Its dealings with the object store.
+    pub(crate) desk: Desk,
 }
 
 impl Node {

@@ -37,10 +37,14 @@ impl Bug {
 }
 
 macro_rules! bugs {
-    ($($name:literal: $($path:ident).+, $reach:expr;)*) => {
+    ($($name:literal: $($($path:ident).+)&+, $reach:expr;)*) => {
         /// Everything that can be planted.
         pub(crate) const BUGS: &[Bug] = &[
-            $(Bug { name: $name, plant: |planted| planted.$($path).+ = true, reach: $reach },)*
+            $(Bug {
+                name: $name,
+                plant: |planted| { $(planted.$($path).+ = true;)+ },
+                reach: $reach,
+            },)*
         ];
     };
 }
@@ -75,6 +79,25 @@ bugs! {
     "failed-write-retried-and-acked": wal.failed_write_retried_and_acked, here(9);
     "vote-not-restored": wal.vote_not_restored, here(175);
     "device-acks-before-flush": device_acks_before_flush, here(5);
+    "trimmed-not-uploaded": lane.history.trimmed_not_uploaded, here(18);
+    "trimmed-not-kept": lane.history.trimmed_not_kept, here(10);
+    "kept-when-asked": lane.history.kept_when_asked, here(25);
+    "start-state-trusted": lane.history.start_state_trusted, here(58);
+    "state-beyond-log-believed": lane.consensus.state_beyond_log_believed, here(5);
+    "entries-before-state-forgotten": lane.consensus.entries_before_state_forgotten, here(6);
+    "nothing-recalled": lane.history.nothing_recalled, here(5);
+    "places-outlive-segments": lane.history.places_outlive_segments, here(5);
+    "edge-in-next-object": lane.history.edge_in_next_object, here(5);
+    "announced-not-forgotten": lane.history.announced_not_forgotten, here(5);
+    "given-up-alone": lane.history.given_up_alone & lane.log.given_up_alone, here(120);
+    "deleted-not-kept": lane.history.deleted_not_kept, here(38);
+    "deleted-while-read": lane.history.deleted_while_read, here(5);
+    "deleted-once": lane.history.deleted_once, here(10);
+    "manifest-of-any-intent": lane.log.manifest_of_any_intent, Reach::Elsewhere {
+        why: "a second fence; a leader proposes manifests of its own open intents only",
+        test: "a_manifest_without_an_open_intent_makes_partitions_believe_a_deleted_object \
+               (storage/log)",
+    };
 }
 
 /// The bug of that name.

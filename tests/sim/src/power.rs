@@ -14,12 +14,12 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_base::{BootCount, Rng, SplitMix64, Term};
+use holdfast_base::{BootCount, Index, Rng, ShardId, SplitMix64, Term};
 use holdfast_lane::{Lane, LaneStatus, Ticket};
 
 use crate::node::Power;
 use crate::states::State;
-use crate::world::{NODES, World};
+use crate::world::World;
 
 /// Every replica of a node in one line.
 fn replica_line(status: &LaneStatus) -> String {
@@ -70,7 +70,7 @@ impl World {
 
     /// The last look at nodes that are still up.
     pub(crate) fn note_all_probes(&mut self) {
-        for place in 0..NODES {
+        for place in 0..self.nodes.len() {
             self.note_probes(place);
         }
     }
@@ -114,6 +114,7 @@ impl World {
         }
         node.power = Power::Down;
         node.inbox.clear();
+        node.desk.forget_work();
         node.published = None;
         node.schedule(now_ns);
         let open: Vec<Ticket> = self
@@ -132,6 +133,9 @@ impl World {
     pub(crate) fn start(&mut self, place: usize) {
         let now_ns = self.now_ns;
         let seed = self.seed;
+        let states = self.states_at_start(place);
+        let reflected: BTreeMap<ShardId, Index> =
+            states.iter().map(|(shard, state)| (*shard, state.applied)).collect();
         let node = &mut self.nodes[place];
         node.starts += 1;
         node.has_failed = false;
@@ -142,8 +146,7 @@ impl World {
             SplitMix64::new(seed ^ (place as u64 + 1) << 32 ^ node.starts).next_u64();
         let now = node.clock.now(now_ns);
         let opened = node.device.open().map_err(|error| error.to_string()).and_then(|disk| {
-            Lane::open(disk, node.config.clone(), BTreeMap::new(), now)
-                .map_err(|error| error.to_string())
+            Lane::open(disk, node.config.clone(), states, now).map_err(|error| error.to_string())
         });
         match opened {
             Ok(lane) => {
@@ -151,6 +154,7 @@ impl World {
                 node.power = Power::Up;
                 node.busy_until_ns = now_ns;
                 node.schedule(now_ns);
+                self.look_at_states(place, &reflected);
                 self.look_at_start(place);
             }
             Err(error) => {
@@ -159,6 +163,28 @@ impl World {
                     self.broken.push(format!("n{} does not start: {error}", place + 1));
                 }
                 self.trace.tell(now_ns, Some(place), || format!("does not start: {error}"));
+            }
+        }
+    }
+
+    /// A state newer than the log belongs to another log, or acknowledged records are gone.
+    fn look_at_states(&mut self, place: usize, reflected: &BTreeMap<ShardId, Index>) {
+        let Some(lane) = &self.nodes[place].lane else { return };
+        for replica in lane.status().replicas {
+            let Some(applied) = reflected.get(&replica.shard) else { continue };
+            if *applied <= replica.last {
+                continue;
+            }
+            if replica.quarantine.is_some() {
+                self.states.reach(State::NewerThanLog);
+            } else {
+                self.broken.push(format!(
+                    "forked-log-served: n{} shard {} serves with a state of entry {applied}, its \
+                     log ends at {}",
+                    place + 1,
+                    replica.shard,
+                    replica.last
+                ));
             }
         }
     }

@@ -3,8 +3,7 @@
 //! Follows the partition (tail), or begins again from the start now and then (cold reads). When
 //! the world is healed, a final reader goes from the log start to the high watermark.
 //!
-//! Caveat: the bytes of a slice on disk are read when the answer is given, not later; a segment
-//! recycled in between cannot be seen until segments are trimmed.
+//! Bytes of a slice on disk count only if their segment is in the log after they were read.
 
 use bytes::Bytes;
 use holdfast_base::{Rng, SplitMix64};
@@ -17,6 +16,7 @@ use holdfast_lane::{
 
 use crate::producer::Target;
 use crate::states::State;
+use crate::store::ColdRead;
 use crate::world::{ClientId, Ended, Event, World};
 
 /// `fetch.max.wait.ms` of Kafka's clients.
@@ -263,12 +263,19 @@ pub(crate) fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> O
         }
         RecordSlice::OnDisk { file, extent, base_offset } => {
             world.states.reach(State::FetchFromDisk);
-            let media = world.nodes[node].device.media(file)?;
-            let start = usize::try_from(extent.offset).ok()?;
-            let bytes = media.get(start..start + extent.len_bytes as usize)?;
-            let is_whole = BatchHeader::parse(bytes)
+            let start = extent.offset;
+            let range = start..start + u64::from(extent.len_bytes);
+            let bytes = world.nodes[node].device.media_at(file, range)?;
+            if world.bucket.is_some() {
+                let lane = world.nodes[node].lane.as_ref()?;
+                if !lane.oldest_segment().still_has(extent.segment) {
+                    world.states.reach(State::SegmentGoneUnderRead);
+                    return None;
+                }
+            }
+            let is_whole = BatchHeader::parse(&bytes)
                 .is_ok_and(|header| header.base_offset == *base_offset)
-                && each_crc_is_true(bytes);
+                && each_crc_is_true(&bytes);
             if !is_whole {
                 world.states.reach(State::DamagedBytesNotServed);
                 if !world.nodes[node].is_damaged {
@@ -281,9 +288,13 @@ pub(crate) fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> O
                     ));
                 }
             }
-            is_whole.then(|| Bytes::copy_from_slice(bytes))
+            is_whole.then(|| Bytes::from(bytes))
         }
-        RecordSlice::InObject { .. } => unreachable!("this world has no object store"),
+        RecordSlice::InObject { object, partition, from_offset, max_bytes } => {
+            let (object, partition) = (*object, *partition);
+            let (from_offset, max_bytes) = (*from_offset, *max_bytes);
+            world.read_object(&ColdRead { object, partition, from_offset, max_bytes })
+        }
     }
 }
 

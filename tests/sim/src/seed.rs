@@ -10,20 +10,23 @@
 //! something does.
 
 mod groups;
+mod store;
 
 use std::collections::BTreeMap;
 
 use holdfast_base::{Rng, ShardId, SplitMix64};
 use holdfast_checker::{Event as Told, Expectations, Report, check};
+use holdfast_io::SimSnapshot;
 
 use crate::admin::Admin;
 use crate::client::Client;
+use crate::kind::Kind;
 use crate::nemesis::Nemesis;
 use crate::planted::Planted;
 use crate::producer::{Producer, ProducerPlan, Target};
 use crate::reader::Reader;
 use crate::states::States;
-use crate::world::{ClientId, Event, NODES, Sizes, World};
+use crate::world::{ClientId, Event, Sizes, World};
 
 /// At least so many operations a seed.
 const BATCHES_MIN: u32 = 420;
@@ -35,6 +38,8 @@ const FULL_NS_MAX: u64 = 30_000_000_000;
 const CRASH_NS: u64 = 3_000_000_000;
 /// After healing, every partition takes a write within this time.
 const WRITABLE_WITHIN_NS: u64 = 10_000_000_000;
+/// The same where a full log must be emptied into objects first.
+const EMPTIED_WITHIN_NS: u64 = 40_000_000_000;
 /// All that was acknowledged is read within this time.
 const READ_WITHIN_NS: u64 = 60_000_000_000;
 /// A cluster without faults makes its topics within this time.
@@ -85,6 +90,9 @@ struct Sim {
     clients: Vec<Client>,
     nemesis: Nemesis,
     rng: SplitMix64,
+    kind: Kind,
+    /// One voter's device when the faults ended.
+    older_log: Option<SimSnapshot>,
     /// Calls that came to an end: answered, refused or broken.
     operations: u64,
 }
@@ -92,15 +100,19 @@ struct Sim {
 /// Runs a seed.
 pub(crate) fn run(seed: u64, options: Options) -> SeedResult {
     let mut rng = SplitMix64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x51ed);
-    let nemesis = Nemesis::draw(rng.split());
+    let kind = Kind::of(seed);
+    let nemesis = Nemesis::draw(rng.split(), kind);
     let sizes = Sizes {
+        nodes: kind.nodes(),
         wal_bytes: nemesis.wal_bytes(),
         tail_cache_bytes: 16 << (10 + rng.below(6)),
         device_bytes: 1 << 30,
         reserve_bytes: nemesis.reserve_bytes(),
+        store: kind.draw_store(&mut rng),
     };
     let world = World::new(rng.next_u64(), sizes, options.planted, options.keeps_timeline);
-    let mut sim = Sim { world, clients: Vec::new(), nemesis, rng, operations: 0 };
+    let clients = Vec::new();
+    let mut sim = Sim { world, clients, nemesis, rng, kind, older_log: None, operations: 0 };
     sim.run();
     sim.judge(seed, options)
 }
@@ -135,6 +147,7 @@ impl Sim {
         if self.nemesis.leaves_quorum(&self.world) {
             self.settle_groups();
         }
+        self.settle_store();
         // Followers learn of the last commits with the next heartbeats.
         self.until(1_000_000_000, |_| None::<()>);
     }
@@ -158,7 +171,11 @@ impl Sim {
             let is_idempotent = self.rng.chance(3, 4);
             let rng = self.rng.split();
             let pace_ns = 20_000_000 << self.rng.below(4);
-            let value_bytes_max = 16 << self.rng.below(8);
+            let value_bytes_max = if self.kind.is_trimmed() {
+                1024 << self.rng.below(5)
+            } else {
+                16 << self.rng.below(8)
+            };
             let batches = BATCHES_MIN.div_ceil(count);
             self.add(|id| {
                 Client::Producer(Producer::new(ProducerPlan {
@@ -206,12 +223,20 @@ impl Sim {
             }
             Event::Nemesis => self.nemesis.strike(&mut self.world),
             Event::Mend => self.nemesis.mend(&mut self.world),
-            Event::Deliver { .. } | Event::Call { .. } | Event::Start(_) | Event::Resume(_) => {}
+            Event::Moment(place) => self.nemesis.strike_at_moment(place, &mut self.world),
+            Event::Deliver { .. }
+            | Event::Call { .. }
+            | Event::Start(_)
+            | Event::Resume(_)
+            | Event::Store(_) => {}
         }
     }
 
     /// All faults end; then the cluster must work again in time.
     fn heal(&mut self, targets: &[Target]) {
+        if self.kind.is_trimmed() && self.rng.chance(1, 2) {
+            self.older_log = Some(self.world.nodes[0].device.snapshot());
+        }
         self.nemesis.heal(&mut self.world);
         let now_ns = self.world.now_ns;
         self.world.trace.tell(now_ns, None, || "all faults end".to_owned());
@@ -234,7 +259,8 @@ impl Sim {
                 producer.extend(2);
             }
         }
-        let wrote = self.until(WRITABLE_WITHIN_NS, |sim| {
+        let within_ns = if self.kind.is_trimmed() { EMPTIED_WITHIN_NS } else { WRITABLE_WITHIN_NS };
+        let wrote = self.until(within_ns, |sim| {
             let now = acked(sim);
             targets
                 .iter()
@@ -256,7 +282,7 @@ impl Sim {
                     self.world.broken.push(format!(
                         "not-writable: {} takes no write {} s after all faults ended; {seen}",
                         target.name,
-                        WRITABLE_WITHIN_NS / 1_000_000_000
+                        within_ns / 1_000_000_000
                     ));
                 }
             }
@@ -264,7 +290,7 @@ impl Sim {
         for client in &mut self.clients {
             client.end();
         }
-        self.until(WRITABLE_WITHIN_NS, |sim| sim.work_is_done().then_some(()));
+        self.until(within_ns, |sim| sim.work_is_done().then_some(()));
     }
 
     fn shard_line(&self, shard: ShardId) -> String {
@@ -320,7 +346,7 @@ impl Sim {
     /// Replicas with the same applied index have the same state.
     fn compare_replicas(&mut self) {
         let mut states: BTreeMap<(ShardId, u64), (usize, u64)> = BTreeMap::new();
-        for place in 0..NODES {
+        for place in 0..self.world.nodes.len() {
             let Some(lane) = &self.world.nodes[place].lane else { continue };
             for replica in lane.status().replicas {
                 let Some(state) = lane.shard(replica.shard) else { continue };

@@ -1,4 +1,4 @@
-//! Three nodes, the network between them and the calls of clients: one thread, one queue.
+//! The nodes, the network between them and the calls of clients: one thread, one queue.
 //!
 //! ```text
 //!            ┌───────────── queue: (time, order) ──▶ event ──┐
@@ -21,7 +21,8 @@ use holdfast_checker::{Event as Told, Kind, Op};
 use holdfast_consensus::PeerMessage;
 use holdfast_io::{SimDevice, SimFaults};
 use holdfast_lane::{
-    Answer, Founding, Lane, LaneConfig, NodeFacts, Outcome, Reason, Refusal, Request, Ticket,
+    Answer, Founding, Lane, LaneConfig, NodeFacts, Outcome, Reason, RecordSlice, Refusal, Request,
+    StoreConfig, Ticket,
 };
 use holdfast_wal::WalConfig;
 
@@ -32,14 +33,17 @@ use crate::node::{Input, Node, Power};
 use crate::planted::Planted;
 use crate::power::Stop;
 use crate::states::{State, States};
+use crate::store::{Bucket, Desk, StoreEvent};
 use crate::trace::Trace;
 
-/// Nodes of every simulated cluster.
-pub(crate) const NODES: usize = 3;
 /// Few, so that partitions share shards.
 pub(crate) const DATA_SHARDS: u32 = 4;
 /// Of every node's WAL.
 const SEGMENT_BYTES: u64 = 512 << 10;
+/// What reading away from the lane takes, mostly.
+const COLD_READ_NS: u64 = 60_000_000;
+/// What it takes at most; shorter than an object nobody may begin to read is kept.
+const COLD_READ_NS_MAX: u64 = 1_400_000_000;
 /// Process id of facts in the history that no client invoked.
 const FACTS: u32 = 0;
 
@@ -57,23 +61,38 @@ pub(crate) enum Ended {
 /// What the queue holds.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Deliver { to: usize, bytes: Bytes },
-    Call { to: usize, ticket: Ticket, request: Request },
-    Answer { ticket: Ticket, ended: Ended },
+    Deliver {
+        to: usize,
+        bytes: Bytes,
+    },
+    Call {
+        to: usize,
+        ticket: Ticket,
+        request: Request,
+    },
+    Answer {
+        ticket: Ticket,
+        ended: Ended,
+    },
     Wake(ClientId),
     Nemesis,
     Start(usize),
     Resume(usize),
     Mend,
+    Store(StoreEvent),
+    /// A node has come to where it is to go down.
+    Moment(usize),
 }
 
 /// Sizes of one seed's nodes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
+    pub(crate) nodes: usize,
     pub(crate) wal_bytes: u64,
     pub(crate) tail_cache_bytes: u64,
     pub(crate) device_bytes: u64,
     pub(crate) reserve_bytes: u64,
+    pub(crate) store: Option<StoreConfig>,
 }
 
 /// See the module.
@@ -110,19 +129,21 @@ pub(crate) struct World {
     pub(crate) groups: GroupNotes,
     /// Devices rolled back whose node neither its boot count nor its log gave away.
     pub(crate) unseen_rollbacks: u64,
+    pub(crate) bucket: Option<Bucket>,
+    pub(crate) next_store_ticket: u64,
 }
 
 impl World {
-    /// Three formatted nodes, switched off.
+    /// Nodes without a log, switched off.
     pub(crate) fn new(seed: u64, sizes: Sizes, planted: Planted, keeps_timeline: bool) -> World {
         let mut rng = SplitMix64::new(seed);
         let founding = Founding {
             cluster: ClusterId(*b"holdfast-simulat"),
-            nodes: (1..=NODES as u32).map(NodeId).collect(),
+            nodes: (1..=sizes.nodes as u32).map(NodeId).collect(),
             data_shards: DATA_SHARDS,
         };
-        let network = Network::new(rng.split(), NODES);
-        let nodes = (0..NODES)
+        let network = Network::new(rng.split(), sizes.nodes);
+        let nodes = (0..sizes.nodes)
             .map(|place| {
                 let node = NodeId(place as u32 + 1);
                 let mut wal = WalConfig::new(founding.cluster, node, LaneId(0), sizes.wal_bytes);
@@ -143,7 +164,7 @@ impl World {
                     listeners: Vec::new(),
                     tail_cache_bytes: sizes.tail_cache_bytes,
                     facts: NodeFacts { node, values: group_settings() },
-                    store: None,
+                    store: sizes.store,
                     seed: 0,
                     planted: planted.lane,
                 };
@@ -170,9 +191,11 @@ impl World {
                     rolled_back: false,
                     boot: BootCount(0),
                     promised: BTreeMap::new(),
+                    desk: Desk::default(),
                 }
             })
             .collect();
+        let bucket = sizes.store.map(|_| Bucket::new(rng.split()));
         World {
             now_ns: 0,
             order: 0,
@@ -200,12 +223,14 @@ impl World {
             short: BTreeSet::new(),
             groups: GroupNotes::default(),
             unseen_rollbacks: 0,
+            bucket,
+            next_store_ticket: 0,
         }
     }
 
     /// Formats and starts every node.
     pub(crate) fn found(&mut self) {
-        for place in 0..NODES {
+        for place in 0..self.nodes.len() {
             let node = &mut self.nodes[place];
             let formatted =
                 node.device.open().map_err(|error| error.to_string()).and_then(|mut disk| {
@@ -264,8 +289,9 @@ impl World {
 
     /// Who leads a shard, as one of the nodes that are up says.
     pub(crate) fn leader_of(&mut self, shard: ShardId) -> Option<usize> {
-        let first = self.rng.below(NODES as u64) as usize;
-        (0..NODES).map(|turn| (first + turn) % NODES).find_map(|place| {
+        let nodes = self.nodes.len();
+        let first = self.rng.below(nodes as u64) as usize;
+        (0..nodes).map(|turn| (first + turn) % nodes).find_map(|place| {
             let node = &self.nodes[place];
             let known = node.published.as_ref().filter(|_| node.power == Power::Up)?;
             let leader = known.leaders.get(&shard)?;
@@ -343,7 +369,7 @@ impl World {
     }
 
     pub(crate) fn any_node(&mut self) -> usize {
-        self.rng.below(NODES as u64) as usize
+        self.rng.below(self.nodes.len() as u64) as usize
     }
 
     /// When anything happens next.
@@ -359,8 +385,8 @@ impl World {
     /// Moves to the next thing that happens. Node turns are done here; any other event is for the
     /// caller.
     pub(crate) fn advance(&mut self) -> Option<Event> {
-        let turn =
-            (0..NODES).filter_map(|place| Some((self.nodes[place].turn_at_ns?, place))).min();
+        let turns = self.nodes.iter().enumerate();
+        let turn = turns.filter_map(|(place, node)| Some((node.turn_at_ns?, place))).min();
         let queued = self.queue.first_key_value().map(|((at_ns, _), _)| *at_ns);
         if let Some((at_ns, place)) = turn
             && queued.is_none_or(|queued| at_ns < queued)
@@ -398,6 +424,10 @@ impl World {
                 self.resume(place);
                 None
             }
+            Event::Store(event) => {
+                self.store_event(event);
+                None
+            }
             other => Some(other),
         }
     }
@@ -418,7 +448,7 @@ impl World {
         self.short.contains(&ticket)
     }
 
-    fn arrive(&mut self, to: usize, input: Input) {
+    pub(crate) fn arrive(&mut self, to: usize, input: Input) {
         let now_ns = self.now_ns;
         let node = &mut self.nodes[to];
         match node.power {
@@ -460,7 +490,11 @@ impl World {
         self.trace.event(now_ns, place as u64, handled);
         self.trace.mix((answers.len() as u64) << 32 | messages.len() as u64);
         for (ticket, answer) in answers {
-            let delay_ns = 20_000 + self.rng.below(200_000);
+            let mut delay_ns = 20_000 + self.rng.below(200_000);
+            if self.bucket.is_some() && is_read_later(&answer) {
+                let is_slow = self.rng.chance(1, 12);
+                delay_ns += self.rng.below(if is_slow { COLD_READ_NS_MAX } else { COLD_READ_NS });
+            }
             self.trace.mix(ticket.0);
             self.after(delay_ns, Event::Answer { ticket, ended: Ended::Answered(answer) });
         }
@@ -471,6 +505,7 @@ impl World {
             self.note_leaders(place, &published.leaders);
             self.nodes[place].published = Some(published);
         }
+        self.take_store_work(place);
         if failed_now {
             self.trace.tell(now_ns, Some(place), || "its device failed; the node stops".to_owned());
             self.states.reach(State::DeviceFailed);
@@ -555,6 +590,13 @@ impl World {
         let delay_ns = 50_000 + self.rng.below(500_000);
         self.after(delay_ns, Event::Answer { ticket, ended: Ended::Broken });
     }
+}
+
+/// Whether some of an answer's records are still to be read, from the device or from objects.
+fn is_read_later(answer: &Answer) -> bool {
+    let Answer::Fetch(parts) = answer else { return false };
+    let mut slices = parts.iter().flatten().flat_map(|part| &part.records);
+    slices.any(|slice| !matches!(slice, RecordSlice::Cached(_)))
 }
 
 /// Sessions as short as the runs are; offsets outlive every jump of a wall clock.

@@ -168,18 +168,24 @@ impl<M: Machine> Booting<M> {
         let idle =
             RawNode::new(&raft_config(id, Index(0)), empty, &silent()).map_err(refused(shard))?;
         let voters = found.identity.voters.clone();
-        let broken = does_not_fit(found, start.applied);
+        let believed = config.planted.state_beyond_log_believed;
+        let applied = if believed { start.applied.min(found.last()) } else { start.applied };
+        let broken = does_not_fit(found, applied);
+        let trimmed = (found.trimmed, found.trimmed_term);
+        // Others may still need what the state makes needless here: there is no snapshot to give them.
+        let planted = config.planted;
+        let others = found.identity.voters.len() > 1 && !planted.entries_before_state_forgotten;
         let read_from =
-            (start.read_from, start.read_from_term).max((found.trimmed, found.trimmed_term));
+            if others { trimmed } else { (start.read_from, start.read_from_term).max(trimmed) };
         let mut replica =
             Replica::new(shard, id, idle, start.machine, voters, config.election_seed);
-        replica.applied = start.applied;
+        replica.applied = applied;
         replica.time_ms = start.time_ms;
         Ok(Booting {
             replica,
             config,
             read_from,
-            commit: found.hard_state.commit.max(start.applied),
+            commit: found.hard_state.commit.max(applied),
             terms: Vec::new(),
             uncommitted: Vec::new(),
             broken,

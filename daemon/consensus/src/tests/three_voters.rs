@@ -176,3 +176,41 @@ fn a_leader_whose_old_payload_is_damaged_goes_on_turning_and_feeds_nobody_with_i
     node.driver().turn(now); // once it never came back
     assert!(node.driver().probes().feeds_refused > 0, "{:?}", node.driver().probes());
 }
+
+#[test]
+fn a_leader_that_started_from_a_state_feeds_a_follower_far_behind_it() {
+    let (mut node, _) = leader();
+    for number in 0..8 {
+        node.propose(SHARD, format!("command {number}").as_bytes(), b"payload");
+        node.run(20);
+        answer(&mut node);
+    }
+    node.run(20);
+    let reached = node.driver().status().next().unwrap().applied;
+    assert!(reached > Index(5), "{reached}");
+    // Nothing up to its state is wanted by the state machine itself.
+    let state = trimmed::kept(&mut node, reached);
+    node.kept.insert(SHARD, state);
+    drop(node.driver.take());
+    node.start();
+    let term = lead(&mut node);
+    let mut messages = Vec::new();
+    node.driver().take_messages(&mut messages);
+    let now = node.now;
+    let probed = node.driver().status().next().unwrap().last.0 - 1;
+    let lagging = from_peer(MessageType::MsgAppendResponse, term, |message| {
+        message.from = OTHER;
+        message.raft.from = OTHER.0;
+        message.raft.reject = true;
+        message.raft.index = probed;
+        message.raft.reject_hint = 1;
+        message.raft.log_term = 1;
+    });
+    node.driver().step(lagging, now);
+    node.driver().turn(now);
+    node.driver().take_messages(&mut messages);
+    let fed = messages.iter().filter(|message| message.to == OTHER).any(|message| {
+        message.raft.get_msg_type() == MessageType::MsgAppend && message.raft.index < reached.0
+    });
+    assert!(fed, "entries behind its state are in its log: {messages:?}");
+}

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The state of the shard as it is now, for the next start.
-fn kept(node: &mut Node, read_from: Index) -> Start<Notebook> {
+pub(super) fn kept(node: &mut Node, read_from: Index) -> Start<Notebook> {
     let driver = node.driver();
     let status = driver.status().next().unwrap();
     let machine = Notebook { applied: driver.machine(SHARD).unwrap().applied.clone() };

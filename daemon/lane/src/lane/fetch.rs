@@ -214,7 +214,8 @@ impl<D: Disk> Lane<D> {
             return None;
         }
         let state = data_shard(&self.driver, shard)?;
-        let row = state.partition(key)?.object_at(offset)?;
+        let past = i64::from(self.config.planted.history.edge_in_next_object);
+        let row = state.partition(key)?.object_at(offset + past)?;
         let object = state.object_at(row.number)?;
         let bytes = limit.min(u64::from(row.len_bytes)).max(1);
         let slice = RecordSlice::InObject {

@@ -13,6 +13,9 @@
 //! out is abandoned, a command that was not proposed is proposed at the next look. So a crash, or
 //! a reign that ends, at any place needs no code of its own.
 //!
+//! What is deleted by time goes by time that has passed here, on boottime: a wall clock that was set
+//! forward, and back, would delete what is being read, and then nothing for as long as it was off.
+//!
 //! Invariants: `trimmed ≤ min(uploaded, checkpointed)` of each shard, `uploaded` being the entry before
 //! the first whose living batches are in no object. An object is deleted only when its retirement is
 //! part of a checkpoint: a start never finds a state that names it.
@@ -63,12 +66,12 @@ pub(super) struct History {
 /// The checkpoints of a shard.
 #[derive(Debug, Default)]
 struct Kept {
-    /// Survives any crash.
+    /// Beside the log and in the store, since this start.
     checkpointed: Index,
-    /// Newest entry time in that one.
-    time_ms: i64,
-    /// Under way, with its entry time.
-    under_way: Option<(Index, i64)>,
+    /// The objects whose retirement is part of that one.
+    retired: BTreeSet<ObjectId>,
+    /// Under way, with what will be its `retired`.
+    under_way: Option<(Index, BTreeSet<ObjectId>)>,
     last_ns: u64,
 }
 
@@ -79,7 +82,12 @@ pub(super) struct Objects {
     uploads: Vec<Upload>,
     /// A step of their lives is decided and not applied.
     stepping: BTreeSet<ObjectId>,
-    /// Handed out to be deleted.
+    /// Since when this reign knows that nobody begins to read them, or that they were given up.
+    since_ns: BTreeMap<ObjectId, u64>,
+    /// Given up by this reign, and not handed out to be deleted a first time. Those that an earlier
+    /// reign gave up wait for the second time: one that restarts often has better things to do.
+    given_up: BTreeSet<ObjectId>,
+    /// Handed out to be deleted for good.
     deleting: BTreeSet<ObjectId>,
     /// Deleted: their rows may go.
     deleted: BTreeSet<ObjectId>,
@@ -113,15 +121,16 @@ pub(super) enum Phase {
 }
 
 impl History {
-    /// The state a shard started from: 0 for none. The next one is kept after a whole interval.
-    pub(super) fn begin(
-        &mut self,
-        shard: ShardId,
-        (checkpointed, time_ms): (Index, i64),
-        now: Now,
-    ) {
-        let last_ns = now.boottime_ns;
-        self.kept.insert(shard, Kept { checkpointed, time_ms, under_way: None, last_ns });
+    /// A shard starts. Whatever state it begins with, the next one is kept after a whole interval, and
+    /// nothing is trimmed before: that state may lie beside the log alone, if its node went down
+    /// before it was in the store, and be lost.
+    pub(super) fn begin(&mut self, shard: ShardId, now: Now) {
+        self.kept.insert(shard, Kept { last_ns: now.boottime_ns, ..Kept::default() });
+    }
+
+    /// The bug of believing that a state lies in the store because a start has it.
+    pub(super) fn trust(&mut self, shard: ShardId, applied: Index) {
+        self.kept.entry(shard).or_default().checkpointed = applied;
     }
 
     /// An entry left batches that no object holds yet.
@@ -199,6 +208,7 @@ impl<D: Disk> Lane<D> {
             return;
         }
         self.history.next_look_ns = now.boottime_ns + LOOK_NS;
+        self.drop_dead();
         let wanted = self.log_is_wanted();
         let shards: Vec<ShardId> = self.leading.keys().copied().collect();
         for shard in shards {
@@ -220,6 +230,15 @@ impl<D: Disk> Lane<D> {
         first.map_or(applied, |entry| Index(entry.index.0 - 1).min(applied))
     }
 
+    /// Batches that died wait for no object, whoever leads.
+    fn drop_dead(&mut self) {
+        for (shard, queue) in &mut self.history.queues {
+            if let Some(state) = data_shard(&self.driver, *shard) {
+                queue.drop_dead(|batch| is_alive(state, batch));
+            }
+        }
+    }
+
     fn tend_objects(&mut self, shard: ShardId, store: StoreConfig, wanted: bool, now: Now) {
         if self.driver.may_propose(shard, 0, Admission::Reserve).is_err() {
             return;
@@ -228,11 +247,7 @@ impl<D: Disk> Lane<D> {
         let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
         let queue = self.history.queues.entry(shard).or_default();
-        let alive = |batch: &WaitingBatch| {
-            let partition = state.partition(&batch.partition);
-            partition.is_some_and(|found| batch.last_offset >= found.log_start())
-        };
-        queue.drop_dead(alive);
+        let alive = |batch: &WaitingBatch| is_alive(state, batch);
         let objects = &mut leading.objects;
         objects.uploads.retain(|upload| upload.is_open(state));
         let oldest = self.driver.wal().oldest_segment();
@@ -249,11 +264,16 @@ impl<D: Disk> Lane<D> {
             let Some(entries) = queue.cut(rule, alive) else { break };
             objects.uploads.push(Upload::of(entries, term, &mut self.rng));
         }
-        let kept_time_ms = self.history.kept.get(&shard).map_or(i64::MIN, |kept| kept.time_ms);
+        let kept = self.history.kept.entry(shard).or_default();
         let mut plan = Plan::default();
-        objects.plan(state, &mut plan, |row| {
-            row.changed_ms <= kept_time_ms
-                && time_ms.saturating_sub(row.changed_ms) >= store.delete_after_ms
+        let bugs = self.config.planted.history;
+        objects.plan(state, &mut plan, now.boottime_ns, |row, for_ns| {
+            if row.state == ObjectState::Abandoned {
+                for_ns >= store.delete_again_after_ns || bugs.deleted_once
+            } else {
+                (kept.retired.contains(&row.object) || bugs.deleted_not_kept)
+                    && (for_ns >= store.delete_after_ns || bugs.deleted_while_read)
+            }
         });
         let cluster = self.config.founding.cluster;
         objects.merges.tend(state, (cluster, shard), term, store, (now, time_ms), &mut self.rng);
@@ -263,7 +283,7 @@ impl<D: Disk> Lane<D> {
             self.history.work.push(StoreWork::Delete { shard, object, kind: row.kind });
         }
         self.propose_objects(shard, plan.commands, time_ms);
-        self.hand_out_uploads(shard);
+        self.hand_out_uploads(shard, now);
     }
 
     /// Puts what is decided of objects into the shard's next entry.
@@ -306,7 +326,7 @@ impl<D: Disk> Lane<D> {
     }
 
     /// Objects whose intent is applied are written from now on.
-    fn hand_out_uploads(&mut self, shard: ShardId) {
+    fn hand_out_uploads(&mut self, shard: ShardId, now: Now) {
         let state = data_shard(&self.driver, shard);
         let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) else { return };
         let mut ready = Vec::new();
@@ -321,6 +341,9 @@ impl<D: Disk> Lane<D> {
         self.history.work.extend(job.map(StoreWork::Merge));
         for (intent, last_term, created_ms) in ready {
             let job = self.upload_job(shard, &intent, last_term, created_ms);
+            if job.is_none() {
+                self.pause_uploads(shard, now);
+            }
             match job {
                 Some(job) => self.history.work.push(StoreWork::Upload(job)),
                 None => self.give_up_uploads(shard, "its segment is not in the log"),
@@ -387,10 +410,12 @@ impl<D: Disk> Lane<D> {
                     why,
                     "records cannot be read for their object; they stay in the log"
                 );
-                self.give_up_uploads(shard, &why);
-                if let Some(leading) = self.leading.get_mut(&shard) {
-                    leading.objects.pause_until_ns = now.boottime_ns + UNREADABLE_PAUSE_NS;
+                if self.config.planted.history.given_up_alone {
+                    self.give_up_alone(shard, object);
+                } else {
+                    self.give_up_uploads(shard, &why);
                 }
+                self.pause_uploads(shard, now);
             }
             Stored::Merged { shard, manifest } => {
                 if let Some(leading) = self.leading.get_mut(&shard) {
@@ -413,12 +438,19 @@ impl<D: Disk> Lane<D> {
             }
             Stored::Checkpointed { shard, applied } => {
                 if let Some(kept) = self.history.kept.get_mut(&shard)
-                    && let Some((_, time_ms)) = kept.under_way.take_if(|(of, _)| *of == applied)
+                    && let Some((_, retired)) = kept.under_way.take_if(|(of, _)| *of == applied)
                 {
                     assert!(kept.checkpointed <= applied, "checkpoints only grow");
-                    (kept.checkpointed, kept.time_ms) = (applied, time_ms);
+                    (kept.checkpointed, kept.retired) = (applied, retired);
                 }
             }
+        }
+    }
+
+    /// What could not be read is tried again later: each try writes to the log.
+    fn pause_uploads(&mut self, shard: ShardId, now: Now) {
+        if let Some(leading) = self.leading.get_mut(&shard) {
+            leading.objects.pause_until_ns = now.boottime_ns + UNREADABLE_PAUSE_NS;
         }
     }
 
@@ -428,8 +460,17 @@ impl<D: Disk> Lane<D> {
         if let Some(leading) = self.leading.get_mut(&shard) {
             leading.objects.uploads.clear();
         }
-        self.history.stop_leading(shard);
+        if !self.config.planted.history.announced_not_forgotten {
+            self.history.stop_leading(shard);
+        }
         self.history.due = true;
+    }
+
+    /// The bug of giving up one and letting those behind it go on.
+    fn give_up_alone(&mut self, shard: ShardId, object: ObjectId) {
+        if let Some(leading) = self.leading.get_mut(&shard) {
+            leading.objects.uploads.retain(|upload| upload.intent.object != object);
+        }
     }
 
     /// What became of a command about an object; `None` if it was not proposed after all.
@@ -470,8 +511,13 @@ impl<D: Disk> Lane<D> {
                 && reflects.applied > kept.checkpointed
                 && now.boottime_ns >= kept.last_ns.saturating_add(after_ns);
             let Some(machine) = self.driver.machine(shard).filter(|_| is_due) else { continue };
-            kept.under_way = Some((reflects.applied, reflects.time_ms));
+            let rows = machine.data().into_iter().flat_map(Shard::unsettled_objects);
+            let retired = rows.filter(|row| row.state == ObjectState::Retired);
+            kept.under_way = Some((reflects.applied, retired.map(|row| row.object).collect()));
             kept.last_ns = now.boottime_ns;
+            if self.config.planted.history.kept_when_asked {
+                kept.checkpointed = reflects.applied;
+            }
             self.history.work.push(StoreWork::Checkpoint(StateCheckpoint {
                 cluster: self.config.founding.cluster,
                 shard,
@@ -486,12 +532,15 @@ impl<D: Disk> Lane<D> {
 
     /// Gives segments back, the oldest first, while more than half of the log is in use.
     fn trim_log(&mut self) {
+        let bugs = self.config.planted.history;
         let mut went = false;
         while self.log_is_wanted() {
             let Some(needs) = self.driver.wal().oldest_needs() else { break };
             let may_go = needs.iter().all(|(shard, last)| {
                 let kept = self.history.kept.get(shard).map_or(Index(0), |kept| kept.checkpointed);
-                self.driver.is_sole_voter(*shard) && *last <= kept.min(self.uploaded_of(*shard))
+                self.driver.is_sole_voter(*shard)
+                    && (*last <= kept || bugs.trimmed_not_kept)
+                    && (*last <= self.uploaded_of(*shard) || bugs.trimmed_not_uploaded)
             });
             if !may_go {
                 break;
@@ -506,7 +555,7 @@ impl<D: Disk> Lane<D> {
             }
             went = true;
         }
-        if went {
+        if went && !bugs.places_outlive_segments {
             let oldest = self.driver.wal().oldest_segment();
             for index in self.batches.values_mut() {
                 index.drop_before_segment(oldest);
@@ -542,9 +591,16 @@ impl ObjectCommand {
 }
 
 impl Objects {
-    /// What is due, from the applied rows and what is in hand. `may_delete`: nobody can be reading
-    /// this retired object, and no state that a start could begin with names it.
-    fn plan(&mut self, state: &Shard, plan: &mut Plan, may_delete: impl Fn(&ObjectRow) -> bool) {
+    /// What is due, from the applied rows and what is in hand. `may_go`, asked with how long it is
+    /// known: for a retired object, nobody can be reading it, and no state that a start could begin
+    /// with names it; for an abandoned one, no PUT of it is on its way any more.
+    fn plan(
+        &mut self,
+        state: &Shard,
+        plan: &mut Plan,
+        now_ns: u64,
+        may_go: impl Fn(&ObjectRow, u64) -> bool,
+    ) {
         let in_hand: BTreeSet<ObjectId> = self
             .uploads
             .iter()
@@ -562,21 +618,31 @@ impl Objects {
                 ObjectState::Retired | ObjectState::Abandoned if self.deleted.contains(&object) => {
                     Some(Step::Gone)
                 }
-                ObjectState::Retired if may_delete(row) && self.deleting.insert(object) => {
-                    plan.deletions.push(row.clone());
-                    None
-                }
-                ObjectState::Abandoned if self.deleting.insert(object) => {
-                    plan.deletions.push(row.clone());
+                ObjectState::Retired | ObjectState::Abandoned => {
+                    let since_ns = *self.since_ns.entry(object).or_insert(now_ns);
+                    let for_ns = now_ns.saturating_sub(since_ns);
+                    let is_due = if may_go(row, for_ns) {
+                        self.deleting.insert(object)
+                    } else {
+                        row.state == ObjectState::Abandoned && self.given_up.remove(&object)
+                    };
+                    if is_due {
+                        plan.deletions.push(row.clone());
+                    }
                     None
                 }
                 _ => None,
             };
             if let Some(step) = step {
+                if step == Step::Abandon {
+                    self.given_up.insert(object);
+                }
                 plan.commands.push(ObjectCommand::Step(ObjectStep { object, step }));
             }
         }
         self.deleted.retain(|object| state.object(*object).is_some());
+        self.given_up.retain(|object| state.object(*object).is_some());
+        self.since_ns.retain(|object, _| state.object(*object).is_some());
         for (at, upload) in self.uploads.iter().enumerate() {
             match &upload.phase {
                 Phase::Announce => plan.commands.push(ObjectCommand::Intent(upload.intent)),
@@ -658,6 +724,11 @@ impl Phase {
             other => other,
         };
     }
+}
+
+fn is_alive(state: &Shard, batch: &WaitingBatch) -> bool {
+    let partition = state.partition(&batch.partition);
+    partition.is_some_and(|found| batch.last_offset >= found.log_start())
 }
 
 /// A name for an object. A simulated node draws the same numbers after each start, in another term.

@@ -69,6 +69,11 @@ pub(super) fn start_of(
     Start { machine, applied, term, time_ms: checkpoint.time_ms, read_from, read_from_term }
 }
 
+/// The bug of recalling nothing: the log is read from the state on.
+pub(super) fn behind_state(start: Start<ShardMachine>) -> Start<ShardMachine> {
+    Start { read_from: start.applied, read_from_term: start.term, ..start }
+}
+
 /// What replay leaves for the lane.
 #[derive(Default)]
 pub(super) struct Replayed {

@@ -1,5 +1,7 @@
 //! Records that leave the log for objects, and a log that is never larger than it may be.
 
+use std::collections::BTreeMap;
+
 use holdfast_base::PartitionKey;
 use holdfast_batch::BatchHeader;
 use holdfast_lane::{
@@ -11,11 +13,17 @@ use crate::node::{Node, fetch, origin};
 use crate::shelf::Shelf;
 
 const LOG_BYTES: u64 = 32 << 20;
+/// When an object that was given up is deleted for good.
+const DELETE_AGAIN_MS: u64 = 25_000;
 /// So that a story needs few batches.
 const VALUE_BYTES: usize = 60_000;
 
 fn found() -> (Node, Shelf) {
-    let store = StoreConfig { object_bytes: 4 << 20, ..StoreConfig::DEV };
+    let store = StoreConfig {
+        object_bytes: 4 << 20,
+        delete_again_after_ns: DELETE_AGAIN_MS * 1_000_000,
+        ..StoreConfig::DEV
+    };
     (Node::found_with_store(LOG_BYTES, store), Shelf::default())
 }
 
@@ -100,6 +108,16 @@ fn offset(found: FoundOffset) -> i64 {
     }
 }
 
+/// Rows of all objects, whatever has become of them.
+fn rows(node: &mut Node) -> usize {
+    node.lane().data_shards().map(|state| state.objects().count()).sum()
+}
+
+fn delete_topic(node: &mut Node, name: &str) {
+    let delete = vec![holdfast_lane::DeleteTopic::Name(name.to_owned())];
+    node.ask(Request::DeleteTopics(delete, origin()));
+}
+
 fn restart(node: &mut Node, shelf: &mut Shelf) {
     node.power_cut();
     shelf.forget_work();
@@ -170,8 +188,11 @@ fn power_cuts_at_any_time_lose_nothing_and_leave_no_object_unnamed() {
     let (offsets, _) = read_all(&mut node, &shelf, partition, 0);
     assert_eq!(offsets, (0..=last).collect::<Vec<_>>());
     shelf.run_ms(&mut node, 30_000);
-    let named: usize = node.lane().data_shards().map(|state| state.objects().count()).sum();
-    assert_eq!(named, shelf.objects.len(), "what lies in the store has a row, and the other way");
+    assert_eq!(
+        rows(&mut node),
+        shelf.objects.len(),
+        "what lies in the store has a row, and the other way"
+    );
     let abandoned = shelf.deletions;
     assert!(abandoned > 0, "an intent that was not carried out was abandoned");
 }
@@ -227,8 +248,7 @@ fn objects_of_a_deleted_topic_leave_the_store() {
     node.ask(Request::DeleteTopics(delete, origin()));
     shelf.run_ms(&mut node, 40_000);
     assert!(shelf.objects.is_empty(), "{:?}", shelf.objects.keys());
-    let rows: usize = node.lane().data_shards().map(|state| state.objects().count()).sum();
-    assert_eq!(rows, 0);
+    assert_eq!(rows(&mut node), 0);
     let waiting = node.lane().status().store_waiting_bytes;
     assert_eq!(waiting, 0, "dead records wait for nothing");
 }
@@ -315,7 +335,7 @@ fn round(node: &mut Node, shelf: &mut Shelf, partitions: &[PartitionKey]) {
     shelf.run_ms(node, 6_000);
 }
 
-fn rows(node: &mut Node, partition: PartitionKey) -> usize {
+fn rows_of(node: &mut Node, partition: PartitionKey) -> usize {
     let states = node.lane().data_shards();
     states.filter_map(|state| state.partition(&partition)).map(|found| found.objects().len()).sum()
 }
@@ -330,7 +350,7 @@ fn rows_of_a_quiet_topic_stay_few_and_its_records_stay_readable() {
     shelf.run_ms(&mut node, 60_000);
     assert!(shelf.merges >= 8, "{}", shelf.merges);
     for partition in &partitions {
-        assert!(rows(&mut node, *partition) <= 16, "{}", rows(&mut node, *partition));
+        assert!(rows_of(&mut node, *partition) <= 16, "{}", rows_of(&mut node, *partition));
         let (offsets, from_objects) = read_all(&mut node, &shelf, *partition, 0);
         assert_eq!(offsets, (0..70).collect::<Vec<_>>());
         assert!(from_objects == 0 || from_objects < 20, "the log still has them, or few objects");
@@ -392,4 +412,56 @@ fn power_cuts_during_merges_lose_nothing_and_leave_no_object_unnamed() {
     }
     let named: usize = node.lane().data_shards().map(|state| state.objects().count()).sum();
     assert_eq!(named, shelf.objects.len(), "what lies in the store has a row, and the other way");
+}
+
+#[test]
+fn a_put_that_lands_after_its_object_was_given_up_does_not_stay_in_the_store() {
+    let (mut node, mut shelf) = found();
+    let partition = node.create("orders", 1, &[]);
+    shelf.away = true;
+    fill(&mut node, &mut shelf, partition, 200);
+    let late = shelf.objects_under_way();
+    assert!(!late.is_empty());
+    restart(&mut node, &mut shelf);
+    shelf.away = false;
+    shelf.run_ms(&mut node, 3_000);
+    // Their sender is dead; the store has only now written them.
+    shelf.objects.extend(late.iter().map(|object| (*object, BTreeMap::new())));
+    shelf.run_ms(&mut node, DELETE_AGAIN_MS + 3_000);
+    let left: Vec<_> = late.iter().filter(|object| shelf.objects.contains_key(object)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(rows(&mut node), shelf.objects.len());
+}
+
+#[test]
+fn a_wall_clock_set_forward_and_back_does_not_keep_deleted_records_in_the_store() {
+    let (mut node, mut shelf) = found();
+    let partition = node.create("orders", 1, &[]);
+    let year_ms = 365 * 24 * 3_600_000;
+    node.now.wall_ms += year_ms;
+    fill(&mut node, &mut shelf, partition, 400);
+    node.now.wall_ms -= year_ms;
+    shelf.run_ms(&mut node, 6_000);
+    assert!(!shelf.objects.is_empty());
+    delete_topic(&mut node, "orders");
+    shelf.run_ms(&mut node, 40_000);
+    assert!(shelf.objects.is_empty(), "{:?}", shelf.objects.keys());
+}
+
+#[test]
+fn a_state_that_lies_beside_the_log_alone_lets_nothing_of_the_log_go() {
+    let (mut node, mut shelf) = found();
+    let partition = node.create("orders", 1, &[]);
+    fill(&mut node, &mut shelf, partition, 100);
+    shelf.run_ms(&mut node, 6_000);
+    // What it begins with may be a file that never came to the store.
+    restart(&mut node, &mut shelf);
+    let released = node.lane().status().wal.segments_released;
+    shelf.keeps_states = false;
+    fill(&mut node, &mut shelf, partition, 230);
+    shelf.run_ms(&mut node, 6_000);
+    assert_eq!(node.lane().status().wal.segments_released, released);
+    shelf.keeps_states = true;
+    shelf.run_ms(&mut node, 6_000);
+    assert!(node.lane().status().wal.segments_released > released);
 }

@@ -16,16 +16,32 @@ const HEAD_BYTES: u64 = 128;
 const TAIL_BYTES: u32 = 400;
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Shelf {
     pub(crate) objects: BTreeMap<ObjectId, BTreeMap<PartitionKey, Vec<(UploadBatch, Bytes)>>>,
     pub(crate) checkpoints: BTreeMap<ShardId, StateCheckpoint>,
     /// Work that waits while the store is away.
     waiting: Vec<StoreWork>,
     pub(crate) away: bool,
+    /// States are kept, not only asked for.
+    pub(crate) keeps_states: bool,
     pub(crate) uploads: usize,
     pub(crate) deletions: usize,
     pub(crate) merges: usize,
+}
+
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf {
+            objects: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            waiting: Vec::new(),
+            away: false,
+            keeps_states: true,
+            uploads: 0,
+            merges: 0,
+            deletions: 0,
+        }
+    }
 }
 
 impl Shelf {
@@ -33,10 +49,17 @@ impl Shelf {
     pub(crate) fn serve(&mut self, node: &mut Node) {
         loop {
             node.lane().take_store_work(&mut self.waiting);
-            if self.away || self.waiting.is_empty() {
+            if self.away {
                 return;
             }
-            for work in std::mem::take(&mut self.waiting) {
+            let keeps_states = self.keeps_states;
+            let is_due =
+                |work: &mut StoreWork| keeps_states || !matches!(work, StoreWork::Checkpoint(_));
+            let due: Vec<StoreWork> = self.waiting.extract_if(.., is_due).collect();
+            if due.is_empty() {
+                return;
+            }
+            for work in due {
                 let stored = self.carry_out(node, work);
                 let answer = node.ask(Request::Stored(stored));
                 assert!(matches!(answer, Answer::Stored), "{answer:?}");
@@ -50,6 +73,15 @@ impl Shelf {
             node.run_ms(100);
             self.serve(node);
         }
+    }
+
+    /// Objects that wait while the store is away.
+    pub(crate) fn objects_under_way(&self) -> Vec<ObjectId> {
+        let object = |work: &StoreWork| match work {
+            StoreWork::Upload(job) => Some(job.identity.object),
+            _ => None,
+        };
+        self.waiting.iter().filter_map(object).collect()
     }
 
     /// The node is gone: what it asked for is nobody's any more.

@@ -11,6 +11,7 @@
 //! Nothing is believed but a whole checkpoint of this cluster, shard and replica. A start without one is
 //! safe: the lane refuses to begin in the middle of a log that was trimmed.
 
+use bytes::Bytes;
 use holdfast_base::{ClusterId, ReplicaId, ShardId};
 use holdfast_lane::StateCheckpoint;
 use holdfast_tier::store::{Store, StoreError};
@@ -160,6 +161,26 @@ pub async fn newest_in_store(
         }
     }
     Ok(None)
+}
+
+/// Puts a checkpoint and reads it back: the log is trimmed by it, and a store that answers yes may have
+/// kept nothing, half, or something else.
+///
+/// # Errors
+/// Why it is not there, in words.
+pub(super) async fn put(store: &dyn Store, key: &StoreKey, bytes: &Bytes) -> Result<(), String> {
+    store.put(key, vec![bytes.clone()]).await.map_err(|error| error.to_string())?;
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = bytes.len().min(at + PART_BYTES as usize);
+        let part =
+            store.get(key, at as u64..end as u64).await.map_err(|error| error.to_string())?;
+        if part[..] != bytes[at..end] {
+            return Err(format!("{key} reads back as something else than was put"));
+        }
+        at = end;
+    }
+    Ok(())
 }
 
 /// Deletes all but the newest of a shard's checkpoints in the store.

@@ -205,7 +205,7 @@ impl Worker {
             Ok(Err(error)) => return Err(format!("a checkpoint cannot be written: {error}")),
             Err(error) => return Err(error.to_string()),
         }
-        self.store.put(&key, vec![bytes]).await.map_err(|error| error.to_string())?;
+        checkpoints::put(&*self.store, &key, &bytes).await?;
         self.counters.checkpoints.add(1);
         if let Err(error) = checkpoints::delete_older(&*self.store, state.cluster, shard).await {
             // The next one tries again; too many do no harm.

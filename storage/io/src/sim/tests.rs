@@ -276,3 +276,18 @@ fn the_same_seed_gives_the_same_run() {
     let counters = run(1).2;
     assert!(counters.lost > 0 && counters.misdirected > 0 && counters.flipped > 0);
 }
+
+#[test]
+fn a_part_of_the_media_is_what_lies_there_wherever_it_begins() {
+    let (device, mut disk, file) = opened(SimFaults::default());
+    disk.submit_write(file, 0, pattern(2, 7), Token(1));
+    finish(&device, &mut disk);
+    let whole = device.media("a").unwrap();
+    let block = BLOCK_BYTES as u64;
+    for range in [0..1, 3..9, block - 2..block + 2, block + 1..2 * block, 5..5] {
+        let (start, end) = (range.start as usize, range.end as usize);
+        assert_eq!(device.media_at("a", range).unwrap(), whole[start..end]);
+    }
+    let len_bytes = whole.len() as u64;
+    assert_eq!(device.media_at("a", len_bytes - 1..len_bytes + 1), None);
+}

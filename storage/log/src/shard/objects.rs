@@ -389,7 +389,9 @@ impl Shard {
             Step::Gone => None,
         };
         match state {
-            Some(ObjectState::Abandoned) => self.objects.abandon_from(number, entry.time_ms),
+            Some(ObjectState::Abandoned) if !self.bugs.given_up_alone => {
+                self.objects.abandon_from(number, entry.time_ms);
+            }
             Some(state) => self.objects.take_step(number, state, entry.time_ms),
             None => self.objects.remove(number),
         }

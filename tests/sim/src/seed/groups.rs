@@ -18,6 +18,7 @@ const QUIET_NS: u64 = 1_500_000_000;
 
 impl Sim {
     pub(super) fn add_groups(&mut self, targets: &[Target]) {
+        let nodes = self.world.nodes.len();
         let groups = 1 + u32::from(self.rng.chance(1, 3));
         for ordinal in 0..groups {
             let group = format!("group-{ordinal}-{}", self.rng.below(1000));
@@ -28,7 +29,7 @@ impl Sim {
                 let (group, targets) = (group.clone(), targets.to_vec());
                 let rng = self.rng.split();
                 self.add(|id| {
-                    let plan = MemberPlan { id, group, instance_id, targets, rng };
+                    let plan = MemberPlan { id, nodes, group, instance_id, targets, rng };
                     Client::Member(Box::new(Member::new(plan)))
                 });
             }

@@ -183,3 +183,19 @@ async fn a_state_is_reported_only_when_file_and_store_have_it() {
     assert!(site.store.stored(&key).is_some());
     assert!(site.counters.checkpoint_failures.get() > 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_another_state_than_it_was_given_lets_nothing_of_the_log_go() {
+    let written = Written::drawn(1, 2, 100);
+    let mut site = site(&written, SEGMENT);
+    let lies = [Fault::ErrorBody, Fault::Truncated, Fault::Flipped];
+    for lie in lies {
+        site.store.arm(Operation::Put, lie);
+    }
+    site.ask(StoreWork::Checkpoint(state()));
+    assert!(matches!(site.told().await, Stored::Checkpointed { .. }));
+    assert_eq!(site.counters.checkpoint_failures.get(), lies.len() as u64, "it was put again");
+    let key = StoreKey::of_state(ClusterId([1; 16]), ShardId(2), Index(50));
+    let (_, bytes) = checkpoints::encode(&state());
+    assert_eq!(site.store.stored(&key).expect("there"), bytes);
+}
