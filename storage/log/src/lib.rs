@@ -35,6 +35,7 @@ mod planted;
 mod producer;
 mod reader;
 mod refusal;
+mod rows;
 mod segment;
 mod shard;
 mod snapshot;
@@ -65,6 +66,7 @@ pub use partition::Partition;
 pub use planted::PlantedBugs;
 pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
 pub use refusal::{BrokenInvariant, Refused};
+pub use rows::RowChange;
 pub use segment::{MaxTimestamp, VirtualSegment};
 pub use shard::{
     AppendedBatch, Applied, CommandOutcome, EntryFacts, ObjectKind, ObjectRow, ObjectState,

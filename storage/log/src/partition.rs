@@ -305,11 +305,10 @@ impl Partition {
             .filter(|before_offset| *before_offset > self.log_start)
     }
 
-    /// Forgets producers last seen before `before_ms`; how many.
-    pub(crate) fn expire_producers(&mut self, before_ms: i64) -> usize {
-        let known = self.producers.len();
-        self.producers.retain(|_, producer| producer.last_seen_ms() >= before_ms);
-        known - self.producers.len()
+    /// Forgets producers last seen before `before_ms`; which.
+    pub(crate) fn expire_producers(&mut self, before_ms: i64) -> Vec<i64> {
+        let gone = self.producers.extract_if(.., |_, known| known.last_seen_ms() < before_ms);
+        gone.map(|(id, _)| id).collect()
     }
 
     pub(crate) fn check_invariants(&self, bugs: PlantedBugs) -> Result<(), BrokenInvariant> {

@@ -23,6 +23,11 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// Bytes not read yet.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], BrokenInvariant> {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(self.short(N));

@@ -105,6 +105,22 @@ impl Segments {
         self.rows.iter()
     }
 
+    /// The segment that begins there.
+    pub(crate) fn at(&self, base_offset: i64) -> Option<&VirtualSegment> {
+        let at = self.rows.binary_search_by_key(&base_offset, |row| row.base_offset).ok()?;
+        self.rows.get(at)
+    }
+
+    /// The one that takes batches.
+    pub(crate) fn active(&self) -> Option<&VirtualSegment> {
+        self.rows.back()
+    }
+
+    /// Puts one behind the others, as rows are read.
+    pub(crate) fn push(&mut self, row: VirtualSegment) {
+        self.rows.push_back(row);
+    }
+
     pub(crate) fn append(&mut self, append: &SegmentAppend, config: &PartitionConfig) {
         if self.rows.back().is_none_or(|active| active.is_full_for(append, config)) {
             self.rows.push_back(VirtualSegment::begin(append));

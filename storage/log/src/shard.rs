@@ -38,6 +38,7 @@ use crate::group::Group;
 use crate::partition::Partition;
 use crate::planted::PlantedBugs;
 use crate::refusal::{BrokenInvariant, Refused};
+use crate::rows::{Marks, RowKey};
 
 pub(crate) use object_rows::Objects;
 pub use object_rows::{ObjectKind, ObjectRow, ObjectState, PartitionObject};
@@ -151,6 +152,8 @@ pub struct Shard {
     /// Of that entry. Never falls.
     pub(crate) time_ms: i64,
     pub(crate) digest: Digest,
+    /// Rows to be kept anew; those of objects are marked where they are.
+    pub(crate) marks: Marks<RowKey>,
     bugs: PlantedBugs,
 }
 
@@ -179,6 +182,7 @@ impl Shard {
             term: Term(0),
             time_ms: i64::MIN,
             digest: Digest::EMPTY,
+            marks: Marks::default(),
             bugs: PlantedBugs::default(),
         }
     }
@@ -291,6 +295,7 @@ impl Shard {
             Command::RemovePartition(remove) => {
                 match self.of_generation(&remove.partition, remove.generation) {
                     Ok(_) => {
+                        self.mark_partition_whole(&remove.partition);
                         self.drop_object_rows(&remove.partition, i64::MAX)?;
                         self.partitions.remove(&remove.partition);
                         touched.changed.remove(&remove.partition);
@@ -304,11 +309,14 @@ impl Shard {
             Command::SetConfig(set) => self.set_config(set),
             Command::SetLogStart(set) => self.set_log_start(set, applied, touched)?,
             Command::ExpireProducers(expire) => {
-                let expired: usize = self
-                    .partitions
-                    .values_mut()
-                    .map(|partition| partition.expire_producers(expire.before_ms))
-                    .sum();
+                let mut expired = 0;
+                for (key, partition) in &mut self.partitions {
+                    for id in partition.expire_producers(expire.before_ms) {
+                        expired += 1;
+                        self.marks.mark(RowKey::Partition(*key));
+                        self.marks.mark(RowKey::Producer(*key, id));
+                    }
+                }
                 CommandOutcome::Expired(expired)
             }
             Command::PutGroup(put) => self.put_group(put, entry),
@@ -344,13 +352,17 @@ impl Shard {
         } else {
             match self.partitions.get_mut(&batch.partition) {
                 None => Err(Refused::UnknownPartition),
-                Some(partition) => partition
-                    .append(batch, entry.term, entry.time_ms, bugs)?
-                    .map(|remembered| (remembered, partition.log_start)),
+                Some(partition) => {
+                    partition.append(batch, entry.term, entry.time_ms, bugs)?.map(|remembered| {
+                        let active = partition.segments.active().map(|row| row.base_offset);
+                        (remembered, partition.log_start, active)
+                    })
+                }
             }
         };
         Ok(match result {
-            Ok((remembered, log_start)) => {
+            Ok((remembered, log_start, active)) => {
+                self.mark_appended(batch, active);
                 touched.changed.insert(batch.partition);
                 applied.appended.push(AppendedBatch {
                     partition: batch.partition,
@@ -382,6 +394,7 @@ impl Shard {
             Ok(_) => CommandOutcome::NoChange,
             Err(Refused::UnknownPartition) => {
                 self.partitions.insert(create.partition, Partition::new(create));
+                self.marks.mark(RowKey::Partition(create.partition));
                 applied.created.push(create.partition);
                 CommandOutcome::Created
             }
@@ -394,6 +407,7 @@ impl Shard {
             Ok(partition) if partition.config == set.config => CommandOutcome::NoChange,
             Ok(partition) => {
                 partition.config = set.config;
+                self.marks.mark(RowKey::Partition(set.partition));
                 CommandOutcome::ConfigSet
             }
             Err(refused) => CommandOutcome::Refused(refused),
@@ -407,6 +421,7 @@ impl Shard {
         touched: &mut Touched,
     ) -> Result<CommandOutcome, BrokenInvariant> {
         let (bugs, at) = (self.bugs, self.applied);
+        self.mark_segments_below(&set.partition, set.before_offset);
         let moved = self.of_generation(&set.partition, set.generation).and_then(|partition| {
             let moved = partition.set_log_start(set.before_offset, at, bugs)?;
             Ok((moved, partition.log_start))
@@ -422,6 +437,36 @@ impl Shard {
             }
             Err(refused) => CommandOutcome::Refused(refused),
         })
+    }
+
+    /// A batch moves its partition, the newest segment and its producer.
+    fn mark_appended(&mut self, batch: &AppendBatch, active: Option<i64>) {
+        self.marks.mark(RowKey::Partition(batch.partition));
+        if let Some(base_offset) = active {
+            self.marks.mark(RowKey::Segment(batch.partition, base_offset));
+        }
+        if batch.producer_id >= 0 {
+            self.marks.mark(RowKey::Producer(batch.partition, batch.producer_id));
+        }
+    }
+
+    /// Before they go: what is marked and stays is only written once more.
+    fn mark_segments_below(&mut self, key: &PartitionKey, before_offset: i64) {
+        let Some(partition) = self.partitions.get(key).filter(|_| self.marks.is_on()) else {
+            return;
+        };
+        self.marks.mark(RowKey::Partition(*key));
+        for row in partition.segments().take_while(|row| row.base_offset <= before_offset) {
+            self.marks.mark(RowKey::Segment(*key, row.base_offset));
+        }
+    }
+
+    /// Before it goes.
+    fn mark_partition_whole(&mut self, key: &PartitionKey) {
+        let partition = self.partitions.get(key).filter(|_| self.marks.is_on());
+        for row in partition.into_iter().flat_map(|partition| partition.row_keys(*key)) {
+            self.marks.mark(row);
+        }
     }
 
     fn note_outcome(&mut self, outcome: &CommandOutcome) {

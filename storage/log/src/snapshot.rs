@@ -34,6 +34,8 @@
 mod groups;
 mod objects;
 
+pub(crate) use objects::{put_row as put_object_row, read_row as read_object_row};
+
 use std::collections::{BTreeMap, VecDeque};
 
 use holdfast_base::{Index, PartitionKey, Term, TopicId};
@@ -122,21 +124,11 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
 fn put_partition(out: &mut Vec<u8>, key: &PartitionKey, partition: &Partition) {
     out.extend_from_slice(&key.topic.0);
     out.extend_from_slice(&key.partition.to_le_bytes());
-    out.extend_from_slice(&partition.generation.to_le_bytes());
-    out.extend_from_slice(&partition.epoch_base.to_le_bytes());
-    partition.config.encode(out);
-    for position in [partition.log_start, partition.high_watermark, partition.uploaded_end] {
-        out.extend_from_slice(&position.to_le_bytes());
-    }
-    out.extend_from_slice(&partition.log_start_at.0.to_le_bytes());
-    put_count(out, partition.epochs.rows().len());
-    for row in partition.epochs.rows() {
-        out.extend_from_slice(&row.epoch.to_le_bytes());
-        out.extend_from_slice(&row.start_offset.to_le_bytes());
-    }
+    put_partition_head(out, partition);
+    put_epochs(out, partition);
     put_count(out, partition.segments().len());
     for row in partition.segments() {
-        put_segment(out, row);
+        put_segment_row(out, row);
     }
     put_count(out, partition.producers.len());
     for (id, producer) in &partition.producers {
@@ -146,7 +138,26 @@ fn put_partition(out: &mut Vec<u8>, key: &PartitionKey, partition: &Partition) {
     objects::put_partition_rows(out, &partition.objects);
 }
 
-fn put_segment(out: &mut Vec<u8>, row: &VirtualSegment) {
+/// From generation to the entry that moved the log start.
+pub(crate) fn put_partition_head(out: &mut Vec<u8>, partition: &Partition) {
+    out.extend_from_slice(&partition.generation.to_le_bytes());
+    out.extend_from_slice(&partition.epoch_base.to_le_bytes());
+    partition.config.encode(out);
+    for position in [partition.log_start, partition.high_watermark, partition.uploaded_end] {
+        out.extend_from_slice(&position.to_le_bytes());
+    }
+    out.extend_from_slice(&partition.log_start_at.0.to_le_bytes());
+}
+
+pub(crate) fn put_epochs(out: &mut Vec<u8>, partition: &Partition) {
+    put_count(out, partition.epochs.rows().len());
+    for row in partition.epochs.rows() {
+        out.extend_from_slice(&row.epoch.to_le_bytes());
+        out.extend_from_slice(&row.start_offset.to_le_bytes());
+    }
+}
+
+pub(crate) fn put_segment_row(out: &mut Vec<u8>, row: &VirtualSegment) {
     let max = row.max_timestamp.unwrap_or(MaxTimestamp {
         timestamp_ms: -1,
         base_offset: 0,
@@ -162,7 +173,7 @@ fn put_segment(out: &mut Vec<u8>, row: &VirtualSegment) {
     out.extend_from_slice(&max.last_offset.to_le_bytes());
 }
 
-fn put_producer(out: &mut Vec<u8>, producer: &Producer) {
+pub(crate) fn put_producer(out: &mut Vec<u8>, producer: &Producer) {
     out.extend_from_slice(&producer.epoch().to_le_bytes());
     out.extend_from_slice(&producer.last_seen_ms().to_le_bytes());
     out.push(u8::try_from(producer.batches().len()).expect("at most five"));
@@ -176,36 +187,42 @@ fn put_producer(out: &mut Vec<u8>, producer: &Producer) {
 
 fn read_partition(reader: &mut Reader<'_>) -> Result<(PartitionKey, Partition), BrokenInvariant> {
     let key = PartitionKey { topic: TopicId(reader.bytes()?), partition: reader.i32()? };
-    let generation = reader.u32()?;
-    let epoch_base = reader.i32()?;
-    if epoch_base < 0 {
-        return Err(BrokenInvariant::new(format!("epoch base {epoch_base} of {key} is negative")));
-    }
-    let config = PartitionConfig::decode(reader)?;
-    let log_start = reader.i64()?;
-    let high_watermark = reader.i64()?;
-    let uploaded_end = reader.i64()?;
-    let log_start_at = Index(reader.u64()?);
-    let partition = Partition {
-        generation,
-        epoch_base,
-        config,
-        log_start,
-        log_start_at,
-        high_watermark,
-        uploaded_end,
-        epochs: read_epochs(reader)?,
-        segments: read_segments(reader, high_watermark)?,
-        producers: read_producers(reader, high_watermark)?,
-        objects: objects::read_partition_rows(reader, uploaded_end)?,
-    };
+    let mut partition = read_partition_head(reader)?;
+    let high_watermark = partition.high_watermark;
+    partition.epochs = read_epochs(reader)?;
+    partition.segments = read_segments(reader, high_watermark)?;
+    partition.producers = read_producers(reader, high_watermark)?;
+    partition.objects = objects::read_partition_rows(reader, partition.uploaded_end)?;
     if partition.epochs.rows().last().is_some_and(|row| row.start_offset > high_watermark) {
         return Err(BrokenInvariant::new(format!("an epoch of {key} begins beyond its end")));
     }
     Ok((key, partition))
 }
 
-fn read_epochs(reader: &mut Reader<'_>) -> Result<Epochs, BrokenInvariant> {
+/// A partition without its lists.
+pub(crate) fn read_partition_head(reader: &mut Reader<'_>) -> Result<Partition, BrokenInvariant> {
+    let generation = reader.u32()?;
+    let epoch_base = reader.i32()?;
+    if epoch_base < 0 {
+        return Err(BrokenInvariant::new(format!("epoch base {epoch_base} is negative")));
+    }
+    let config = PartitionConfig::decode(reader)?;
+    Ok(Partition {
+        generation,
+        epoch_base,
+        config,
+        log_start: reader.i64()?,
+        high_watermark: reader.i64()?,
+        uploaded_end: reader.i64()?,
+        log_start_at: Index(reader.u64()?),
+        epochs: Epochs::default(),
+        segments: Segments::default(),
+        producers: BTreeMap::new(),
+        objects: VecDeque::new(),
+    })
+}
+
+pub(crate) fn read_epochs(reader: &mut Reader<'_>) -> Result<Epochs, BrokenInvariant> {
     let mut rows: Vec<EpochStart> = Vec::new();
     for _ in 0..reader.u32()? {
         let row = EpochStart { epoch: reader.i32()?, start_offset: reader.i64()? };
@@ -226,20 +243,7 @@ fn read_segments(
 ) -> Result<Segments, BrokenInvariant> {
     let mut rows: VecDeque<VirtualSegment> = VecDeque::new();
     for _ in 0..reader.u32()? {
-        let mut row = VirtualSegment {
-            base_offset: reader.i64()?,
-            bytes: reader.u64()?,
-            first_timestamp_ms: reader.i64()?,
-            first_append_ms: reader.i64()?,
-            last_append_ms: reader.i64()?,
-            max_timestamp: None,
-        };
-        let max = MaxTimestamp {
-            timestamp_ms: reader.i64()?,
-            base_offset: reader.i64()?,
-            last_offset: reader.i64()?,
-        };
-        row.max_timestamp = (max.timestamp_ms >= 0).then_some(max);
+        let row = read_segment_row(reader)?;
         let follows = rows.back().is_none_or(|last| last.base_offset < row.base_offset);
         if !follows || row.base_offset < 0 || row.base_offset >= high_watermark {
             return Err(BrokenInvariant::new("virtual segments are out of order"));
@@ -249,6 +253,24 @@ fn read_segments(
     Ok(Segments::from_rows(rows))
 }
 
+pub(crate) fn read_segment_row(reader: &mut Reader<'_>) -> Result<VirtualSegment, BrokenInvariant> {
+    let mut row = VirtualSegment {
+        base_offset: reader.i64()?,
+        bytes: reader.u64()?,
+        first_timestamp_ms: reader.i64()?,
+        first_append_ms: reader.i64()?,
+        last_append_ms: reader.i64()?,
+        max_timestamp: None,
+    };
+    let max = MaxTimestamp {
+        timestamp_ms: reader.i64()?,
+        base_offset: reader.i64()?,
+        last_offset: reader.i64()?,
+    };
+    row.max_timestamp = (max.timestamp_ms >= 0).then_some(max);
+    Ok(row)
+}
+
 fn read_producers(
     reader: &mut Reader<'_>,
     high_watermark: i64,
@@ -256,37 +278,46 @@ fn read_producers(
     let mut producers: BTreeMap<i64, Producer> = BTreeMap::new();
     for _ in 0..reader.u32()? {
         let id = reader.i64()?;
-        let (epoch, last_seen_ms) = (reader.i16()?, reader.i64()?);
-        let count = usize::from(reader.u8()?);
-        let mut batches = [RememberedBatch::default(); REMEMBERED_BATCHES];
-        let Some(slots) = batches.get_mut(..count) else {
-            return Err(BrokenInvariant::new(format!("producer {id} remembers {count} batches")));
-        };
-        for slot in slots {
-            *slot = RememberedBatch {
-                base_sequence: reader.i32()?,
-                last_offset_delta: reader.i32()?,
-                base_offset: reader.i64()?,
-                log_append_time_ms: reader.i64()?,
-            };
-            let sane = slot.base_sequence >= 0
-                && slot.last_offset_delta >= 0
-                && slot.base_offset >= 0
-                && slot
-                    .base_offset
-                    .checked_add(i64::from(slot.last_offset_delta))
-                    .is_some_and(|last| last < high_watermark);
-            if !sane {
-                return Err(BrokenInvariant::new(format!("a batch of producer {id} cannot be")));
-            }
-        }
-        let producer = Producer::from_parts(epoch, batches.into_iter().take(count), last_seen_ms)
-            .filter(|_| id >= 0 && epoch >= 0)
-            .ok_or_else(|| BrokenInvariant::new(format!("producer {id} cannot be")))?;
+        let producer = read_producer(reader, id, high_watermark)?;
         if producers.last_key_value().is_some_and(|(last, _)| *last >= id) {
             return Err(BrokenInvariant::new("producers are out of order"));
         }
         producers.insert(id, producer);
     }
     Ok(producers)
+}
+
+/// What is known of producer `id`, none of whose batches lies behind `high_watermark`.
+pub(crate) fn read_producer(
+    reader: &mut Reader<'_>,
+    id: i64,
+    high_watermark: i64,
+) -> Result<Producer, BrokenInvariant> {
+    let (epoch, last_seen_ms) = (reader.i16()?, reader.i64()?);
+    let count = usize::from(reader.u8()?);
+    let mut batches = [RememberedBatch::default(); REMEMBERED_BATCHES];
+    let Some(slots) = batches.get_mut(..count) else {
+        return Err(BrokenInvariant::new(format!("producer {id} remembers {count} batches")));
+    };
+    for slot in slots {
+        *slot = RememberedBatch {
+            base_sequence: reader.i32()?,
+            last_offset_delta: reader.i32()?,
+            base_offset: reader.i64()?,
+            log_append_time_ms: reader.i64()?,
+        };
+        let sane = slot.base_sequence >= 0
+            && slot.last_offset_delta >= 0
+            && slot.base_offset >= 0
+            && slot
+                .base_offset
+                .checked_add(i64::from(slot.last_offset_delta))
+                .is_some_and(|last| last < high_watermark);
+        if !sane {
+            return Err(BrokenInvariant::new(format!("a batch of producer {id} cannot be")));
+        }
+    }
+    Producer::from_parts(epoch, batches.into_iter().take(count), last_seen_ms)
+        .filter(|_| id >= 0 && epoch >= 0)
+        .ok_or_else(|| BrokenInvariant::new(format!("producer {id} cannot be")))
 }

@@ -17,4 +17,5 @@ mod positions;
 mod refusals;
 mod replay;
 mod retention;
+mod rows;
 mod support;

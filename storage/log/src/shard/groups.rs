@@ -13,12 +13,14 @@
 //! say before it proposes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use holdfast_base::CoordinatorSlot;
+use holdfast_base::{CoordinatorSlot, PartitionKey};
 
 use super::{CommandOutcome, EntryFacts, Shard};
 use crate::command::{CommitOffsets, PutGroup, RemoveGroup, RemoveOffsets};
 use crate::group::Group;
+use crate::rows::RowKey;
 
 impl Shard {
     /// All groups, ascending by slot, then id.
@@ -45,6 +47,9 @@ impl Shard {
         group.put(&put.record, entry.index, entry.time_ms);
         let since_ms = group.empty_since_ms.unwrap_or(-1);
         self.digest.number(since_ms);
+        let name: Arc<str> = Arc::from(put.group.as_str());
+        self.marks.mark(RowKey::Group(put.slot, Arc::clone(&name)));
+        self.marks.mark(RowKey::Record(put.slot, name));
         CommandOutcome::GroupPut
     }
 
@@ -78,6 +83,8 @@ impl Shard {
         digest.word(group.offsets.len() as u64);
         digest.number(group.empty_since_ms.unwrap_or(-1));
         self.digest = digest;
+        let partitions = commit.offsets.iter().map(|new| &new.partition);
+        self.mark_offsets(commit.slot, &commit.group, partitions);
         CommandOutcome::OffsetsCommitted(commit.offsets.len())
     }
 
@@ -94,7 +101,9 @@ impl Shard {
             return CommandOutcome::NoChange;
         }
         let left = group.offsets.len();
-        if group.is_nothing() {
+        let is_nothing = group.is_nothing();
+        self.mark_offsets(remove.slot, &remove.group, remove.partitions.iter());
+        if is_nothing {
             self.forget_group(remove.slot, &remove.group);
         }
         self.digest.word(left as u64);
@@ -117,7 +126,29 @@ impl Shard {
         groups.get_mut(name).expect("the line above made one if there was none")
     }
 
+    fn mark_offsets<'a>(
+        &mut self,
+        slot: CoordinatorSlot,
+        name: &str,
+        partitions: impl Iterator<Item = &'a PartitionKey>,
+    ) {
+        if !self.marks.is_on() {
+            return;
+        }
+        let name: Arc<str> = Arc::from(name);
+        self.marks.mark(RowKey::Group(slot, Arc::clone(&name)));
+        for partition in partitions {
+            self.marks.mark(RowKey::Offset(slot, Arc::clone(&name), *partition));
+        }
+    }
+
     fn forget_group(&mut self, slot: CoordinatorSlot, name: &str) {
+        if self.marks.is_on() {
+            let rows = self.groups.get(&slot).and_then(|groups| groups.get(name));
+            for row in rows.into_iter().flat_map(|group| group.row_keys(slot, name)) {
+                self.marks.mark(row);
+            }
+        }
         if let Some(groups) = self.groups.get_mut(&slot) {
             groups.remove(name);
             if groups.is_empty() {

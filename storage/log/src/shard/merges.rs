@@ -31,6 +31,7 @@ use super::{EntryFacts, Shard};
 use crate::object::{Manifest, ManifestRow};
 use crate::partition::Partition;
 use crate::refusal::{BrokenInvariant, Refused};
+use crate::rows::RowKey;
 
 impl Shard {
     /// The number of the merge that this manifest ends; `None` when it is not one of a merge.
@@ -62,11 +63,14 @@ impl Shard {
                 BrokenInvariant::new(format!("{}: a merged row fits no more", row.partition))
             })?;
             let at = range.start;
-            let gone: Vec<u64> = partition.objects.drain(range).map(|old| old.number).collect();
+            let gone: Vec<PartitionObject> = partition.objects.drain(range).collect();
             partition.objects.insert(at, PartitionObject::of(number, row));
             partition.check_invariants(self.bugs)?;
-            for number in gone {
-                self.objects.lose_row(number, entry.time_ms)?;
+            self.marks.mark(RowKey::Partition(row.partition));
+            self.marks.mark(RowKey::Part(row.partition, row.base_offset));
+            for old in gone {
+                self.objects.lose_row(old.number, entry.time_ms)?;
+                self.marks.mark(RowKey::Part(row.partition, old.base_offset));
             }
         }
         Ok(())

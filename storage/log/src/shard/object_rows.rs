@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_base::{Index, Term};
 
 use crate::object::{ManifestRow, ObjectId};
+use crate::rows::Marks;
 
 /// What an object was made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +124,8 @@ pub(crate) struct Objects {
     pub(crate) uploaded_term: Term,
     /// Ordinals of refused batches in entries behind `uploaded`.
     pub(crate) refused: BTreeMap<Index, Vec<u32>>,
+    /// Rows of `rows` to be kept anew.
+    pub(crate) marks: Marks<u64>,
 }
 
 impl Objects {
@@ -158,6 +161,7 @@ impl Objects {
 
     /// After a change of a row: whether a step is before it, whether it is to be emptied.
     pub(super) fn sort_in(&mut self, number: u64) {
+        self.marks.mark(number);
         let Some(row) = self.rows.get(&number) else { return };
         let serves = row.state == ObjectState::Live && row.live_rows > 0;
         if serves {
@@ -178,6 +182,7 @@ impl Objects {
     }
 
     pub(super) fn remove(&mut self, number: u64) {
+        self.marks.mark(number);
         self.unsettled.remove(&number);
         self.dead.remove(&number);
         if let Some(row) = self.rows.remove(&number) {

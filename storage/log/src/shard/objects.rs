@@ -39,6 +39,7 @@ use super::object_rows::{ObjectKind, ObjectRow, ObjectState, Objects, PartitionO
 use super::{Applied, CommandOutcome, EntryFacts, Shard};
 use crate::object::{Intent, Manifest, ManifestRow, OPEN_INTENTS_MAX, ObjectId, ObjectStep, Step};
 use crate::refusal::{BrokenInvariant, Refused};
+use crate::rows::RowKey;
 
 impl Objects {
     fn check_intent(&self, intent: &Intent, before: Index, term: Term) -> Result<(), Refused> {
@@ -355,6 +356,8 @@ impl Shard {
             let Some(partition) = self.partitions.get_mut(&row.partition) else { continue };
             partition.objects.push_back(PartitionObject::of(number, row));
             partition.uploaded_end = row.last_offset + 1;
+            self.marks.mark(RowKey::Partition(row.partition));
+            self.marks.mark(RowKey::Part(row.partition, row.base_offset));
             partition.check_invariants(self.bugs)?;
         }
         Ok(())
@@ -369,7 +372,9 @@ impl Shard {
             )));
         }
         (objects.uploaded, objects.uploaded_term) = (to, term);
-        objects.refused.retain(|index, _| *index > to);
+        for (index, _) in objects.refused.extract_if(..=to, |_, _| true) {
+            self.marks.mark(RowKey::Refused(index));
+        }
         Ok(())
     }
 
@@ -408,6 +413,8 @@ impl Shard {
         let Some(partition) = self.partitions.get_mut(key) else { return Ok(()) };
         while let Some(row) = partition.objects.pop_front_if(|row| row.last_offset < log_start) {
             self.objects.lose_row(row.number, self.time_ms)?;
+            self.marks.mark(RowKey::Partition(*key));
+            self.marks.mark(RowKey::Part(*key, row.base_offset));
         }
         // Records in front of a row that lives are deleted as well.
         if let Some(row) = partition.objects.front().filter(|row| row.base_offset < log_start) {

@@ -10,12 +10,14 @@ use holdfast_base::Index;
 use super::{AppendedBatch, Applied, EntryFacts, Shard};
 use crate::command::{Command, decode_commands};
 use crate::refusal::BrokenInvariant;
+use crate::rows::RowKey;
 
 impl Shard {
     /// A batch was refused: should this entry be looked at again, it has none there.
     pub(super) fn note_refused(&mut self, index: Index, ordinal: usize) {
         let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
         self.objects.refused.entry(index).or_default().push(ordinal);
+        self.marks.mark(RowKey::Refused(index));
     }
 
     /// What of an entry that this state reflects can still be read: its batches as `apply` told of

@@ -32,7 +32,7 @@ pub(super) fn put(out: &mut Vec<u8>, shard: &Shard) {
     }
 }
 
-fn put_row(out: &mut Vec<u8>, row: &ObjectRow) {
+pub(crate) fn put_row(out: &mut Vec<u8>, row: &ObjectRow) {
     out.extend_from_slice(&row.number.to_le_bytes());
     out.extend_from_slice(&row.object.0);
     for number in [row.term.0, row.sequence, row.first_index.0, row.last_index.0] {
@@ -158,7 +158,7 @@ pub(super) fn read(reader: &mut Reader<'_>, shard: &mut Shard) -> Result<(), Bro
     Ok(())
 }
 
-fn read_row(reader: &mut Reader<'_>) -> Result<ObjectRow, BrokenInvariant> {
+pub(crate) fn read_row(reader: &mut Reader<'_>) -> Result<ObjectRow, BrokenInvariant> {
     let row = ObjectRow {
         number: reader.u64()?,
         object: ObjectId(reader.bytes()?),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A log with something of everything in it.
-fn story() -> Leader {
+pub(super) fn story() -> Leader {
     let config = PartitionConfig { segment_bytes: 2_000, ..PartitionConfig::default() };
     let mut leader = Leader::with_partition(config);
     leader.create(&CreatePartition { epoch_base: 40, ..create(1, config) });

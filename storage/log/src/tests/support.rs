@@ -1,16 +1,16 @@
 //! A leader without Raft: entries decided in order wait in `under_way` until the test commits or
 //! loses them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use holdfast_base::{CoordinatorSlot, Index, PartitionKey, Term, TopicId};
 use holdfast_batch::BatchHeader;
 
 use crate::{
-    Applied, CommandOutcome, CreatePartition, Decider, Decision, EntryBuilder, EntryFacts,
-    GroupMember, GroupRecord, NewOffset, PartitionConfig, PlantedBugs, ProduceFacts, Proposal,
-    Refused, Shard,
+    Applied, BrokenInvariant, CommandOutcome, CreatePartition, Decider, Decision, EntryBuilder,
+    EntryFacts, GroupMember, GroupRecord, NewOffset, PartitionConfig, PlantedBugs, ProduceFacts,
+    Proposal, Refused, RowChange, Shard,
 };
 
 pub(super) const START_MS: i64 = 1_700_000_000_000;
@@ -105,6 +105,9 @@ pub(super) struct Leader {
     pub(super) time_ms: i64,
     pub(super) under_way: VecDeque<(EntryFacts, Vec<u8>)>,
     pub(super) committed: Vec<(EntryFacts, Vec<u8>)>,
+    /// Rows as a store has them that was given what changed.
+    pub(super) kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    has_bugs: bool,
 }
 
 impl Leader {
@@ -121,6 +124,8 @@ impl Leader {
             time_ms: START_MS,
             under_way: VecDeque::new(),
             committed: Vec::new(),
+            kept: BTreeMap::new(),
+            has_bugs: bugs != PlantedBugs::default(),
         };
         leader.shard.plant(bugs);
         leader.decider.plant(bugs);
@@ -200,10 +205,39 @@ impl Leader {
     /// Commits and applies the oldest entry under way.
     pub(super) fn commit_one(&mut self) -> Option<Applied> {
         let (facts, commands) = self.under_way.pop_front()?;
+        if !self.shard.marks.is_on() {
+            self.kept.clear();
+            let whole = self.shard.begin_rows();
+            keep(&mut self.kept, whole);
+        }
         let applied = self.shard.apply(facts, &commands).expect("our own entry is sound");
+        self.check_kept_rows();
         self.decider.applied(&self.shard, &applied);
         self.committed.push((facts, commands));
         Some(applied)
+    }
+
+    /// Every test that commits also asks: do the rows that changed, put over those before, make
+    /// the state? Bugs put in on purpose change state without telling.
+    fn check_kept_rows(&mut self) {
+        let changes = self.shard.take_dirty();
+        keep(&mut self.kept, changes);
+        if self.has_bugs {
+            return;
+        }
+        let mut whole = BTreeMap::new();
+        keep(&mut whole, self.shard.rows());
+        assert!(
+            self.kept == whole,
+            "a row changed and was not marked: {:02x?}",
+            self.kept
+                .iter()
+                .find(|(key, value)| whole.get(*key) != Some(value))
+                .or_else(|| whole.iter().find(|(key, _)| !self.kept.contains_key(*key)))
+        );
+        if self.index.is_multiple_of(16) {
+            assert_eq!(from_kept(&self.shard, &self.kept).unwrap(), self.shard);
+        }
     }
 
     pub(super) fn commit_all(&mut self) -> Vec<Applied> {
@@ -230,6 +264,25 @@ impl Leader {
     pub(super) fn high_watermark(&self) -> i64 {
         self.shard.partition(&key(0)).expect("partition 0").high_watermark()
     }
+}
+
+/// What a store does with changes.
+pub(super) fn keep(kept: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<RowChange>) {
+    for RowChange { key, value } in changes {
+        match value {
+            Some(value) => kept.insert(key, value),
+            None => kept.remove(&key),
+        };
+    }
+}
+
+/// The state a start makes of kept rows.
+pub(super) fn from_kept(
+    shard: &Shard,
+    kept: &BTreeMap<Vec<u8>, Vec<u8>>,
+) -> Result<Shard, BrokenInvariant> {
+    let rows = kept.iter().map(|(key, value)| (key.clone().into(), value.clone().into()));
+    Shard::from_rows(shard.applied(), rows)
 }
 
 /// Offsets of the batches appended, in order.
