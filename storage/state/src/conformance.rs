@@ -49,6 +49,7 @@ pub fn run<S: Subject>(subject: &mut S) {
     a_write_is_visible_at_once_with_its_index(&mut subject.fresh());
     a_later_change_of_a_write_wins(&mut subject.fresh());
     a_write_that_is_refused_does_nothing(&mut subject.fresh());
+    a_state_that_comes_whole_takes_the_place_of_the_old(&mut subject.fresh());
     replicas_do_not_see_each_other(&mut subject.fresh());
     a_scan_is_sorted_bounded_and_resumable(&mut subject.fresh());
     what_was_flushed_survives(subject);
@@ -130,6 +131,26 @@ fn a_write_that_is_refused_does_nothing<S: StateStore>(store: &mut S) {
     assert_eq!(store.applied(owner), Ok(Index(5)));
     let longest = vec![b'x'; KEY_MAX_BYTES];
     store.write(owner, &put(&longest, b"v"), Index(5)).expect("the longest key, same index");
+}
+
+fn a_state_that_comes_whole_takes_the_place_of_the_old<S: StateStore>(store: &mut S) {
+    let (ours, other) = (owner(1, 1), owner(1, 2));
+    let last = owner(u32::MAX, u64::MAX);
+    for whose in [ours, other, last] {
+        let mut changes = put(b"a", b"old");
+        changes.put(&b"\xff\xff"[..], &b"old"[..]);
+        store.write(whose, &changes, Index(9)).expect("a write");
+    }
+    for whose in [ours, last] {
+        store.replace(whose, &put(b"b", b"new"), Index(4)).expect("also backwards");
+        assert_eq!(keys(&rows(store, whose)), [&b"b"[..]]);
+        assert_eq!(store.applied(whose), Ok(Index(4)));
+        assert!(store.checkpointed(whose).expect("an index") <= Index(4));
+    }
+    assert_eq!(rows(store, other).len(), 2, "only its own");
+    let refused = store.replace(ours, &put(b"", b"x"), Index(5));
+    assert!(matches!(refused, Err(StateError::WrongKey { .. })), "{refused:?}");
+    assert_eq!(keys(&rows(store, ours)), [&b"b"[..]], "a refused one does nothing");
 }
 
 fn replicas_do_not_see_each_other<S: StateStore>(store: &mut S) {
@@ -244,6 +265,14 @@ fn a_crash_leaves_the_state_after_some_write<S: Subject>(subject: &mut S, seed: 
                 world.remove(&owner);
                 worlds.push(world);
             }
+            3 => {
+                let key = vec![b'a' + rng.below(6) as u8];
+                store.replace(owner, &put(&key, b"whole"), Index(next_index)).expect("whole");
+                let row = (Bytes::from(key), Bytes::from_static(b"whole"));
+                world.insert(owner, (BTreeMap::from([row]), Index(next_index)));
+                next_index += 1;
+                worlds.push(world);
+            }
             _ => {
                 let mut changes = Changes::new();
                 let entry = world.entry(owner).or_default();
@@ -273,6 +302,9 @@ fn a_crash_leaves_the_state_after_some_write<S: Subject>(subject: &mut S, seed: 
             let flushed = worlds[0].get(owner).map_or(Index(0), |(_, index)| *index);
             let removed = worlds.iter().any(|world| !world.contains_key(owner));
             assert!(checkpointed >= flushed || removed, "seed {seed}: a flush covers {flushed}");
+            let left = worlds.iter().map(|world| world.get(owner).map_or(Index(0), |(_, at)| *at));
+            let least = left.min().expect("there is always a now");
+            assert!(checkpointed <= least, "seed {seed}: a crash may leave {least}");
         }
     }
 }

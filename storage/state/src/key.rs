@@ -40,6 +40,19 @@ impl Owner {
         prefix
     }
 
+    /// The first key behind all of this replica's, for a range that ends before it; `None` when
+    /// no key could lie there.
+    #[must_use]
+    pub fn end(&self) -> Option<[u8; 12]> {
+        match self.replica.0.checked_add(1) {
+            Some(replica) => Some(Owner { replica: ReplicaId(replica), ..*self }.prefix()),
+            None => {
+                let shard = ShardId(self.shard.0.checked_add(1)?);
+                Some(Owner { shard, replica: ReplicaId(0) }.prefix())
+            }
+        }
+    }
+
     /// The physical key of one of this replica's keys.
     ///
     /// # Errors

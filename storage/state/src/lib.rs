@@ -20,6 +20,9 @@
 //! Invariants: `checkpointed <= applied` for each replica. Keys begin with (shard, replica id), and
 //! replica ids are never reused, so an unfinished install never mixes with what follows.
 //!
+//! Two stores keep the contract: [`MemoryState`] for tests, and `RocksState` behind the feature
+//! `rocksdb`, which alone needs a C++ compiler.
+//!
 //! Caveat: nothing per record or per batch belongs here, and neither Raft's hard state nor its log.
 
 mod changes;
@@ -27,10 +30,14 @@ pub mod conformance;
 mod error;
 mod key;
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod rocks;
 mod store;
 
 pub use changes::{Change, Changes};
-pub use error::StateError;
+pub use error::{Action, StateError};
 pub use key::{KEY_MAX_BYTES, Owner};
 pub use memory::MemoryState;
+#[cfg(feature = "rocksdb")]
+pub use rocks::{RocksState, set_aside};
 pub use store::{Row, StateStore};

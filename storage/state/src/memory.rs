@@ -28,6 +28,8 @@ type Map = BTreeMap<Vec<u8>, Bytes>;
 enum Step {
     /// Physical keys; `None` deletes.
     Write(Vec<(Vec<u8>, Option<Bytes>)>),
+    /// The same, after everything of that replica went.
+    Replace(Owner, Vec<(Vec<u8>, Option<Bytes>)>),
     Remove(Owner),
 }
 
@@ -82,21 +84,44 @@ impl MemoryState {
 
 fn apply_step(map: &mut Map, step: Step) {
     match step {
-        Step::Write(changes) => {
-            for (key, value) in changes {
-                match value {
-                    Some(value) => map.insert(key, value),
-                    None => map.remove(&key),
-                };
-            }
+        Step::Write(changes) => write_to(map, changes),
+        Step::Replace(owner, changes) => {
+            remove_from(map, owner);
+            write_to(map, changes);
         }
-        Step::Remove(owner) => {
-            let keys: Vec<Vec<u8>> = rows_of(map, owner).map(|(key, _)| key.clone()).collect();
-            for key in keys {
-                map.remove(&key);
-            }
-        }
+        Step::Remove(owner) => remove_from(map, owner),
     }
+}
+
+fn write_to(map: &mut Map, changes: Vec<(Vec<u8>, Option<Bytes>)>) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key, value),
+            None => map.remove(&key),
+        };
+    }
+}
+
+fn remove_from(map: &mut Map, owner: Owner) {
+    let keys: Vec<Vec<u8>> = rows_of(map, owner).map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        map.remove(&key);
+    }
+}
+
+/// What a write puts, the applied index last.
+fn physical(
+    owner: Owner,
+    changes: &Changes,
+    applied: Index,
+) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, StateError> {
+    let mut physical = Vec::with_capacity(changes.iter().len() + 1);
+    for change in changes.iter() {
+        physical.push((owner.physical(&change.key)?, change.value.clone()));
+    }
+    let index = Bytes::copy_from_slice(&applied.0.to_le_bytes());
+    physical.push((owner.prefix().to_vec(), Some(index)));
+    Ok(physical)
 }
 
 /// All physical rows of a replica, its applied index first.
@@ -120,13 +145,12 @@ impl StateStore for MemoryState {
         if applied < before {
             return Err(StateError::Backwards { owner, applied: before, offered: applied });
         }
-        let mut physical = Vec::with_capacity(changes.iter().len() + 1);
-        for change in changes.iter() {
-            physical.push((owner.physical(&change.key)?, change.value.clone()));
-        }
-        let index = Bytes::copy_from_slice(&applied.0.to_le_bytes());
-        physical.push((owner.prefix().to_vec(), Some(index)));
-        self.step(Step::Write(physical));
+        self.step(Step::Write(physical(owner, changes, applied)?));
+        Ok(())
+    }
+
+    fn replace(&mut self, owner: Owner, rows: &Changes, applied: Index) -> Result<(), StateError> {
+        self.step(Step::Replace(owner, physical(owner, rows, applied)?));
         Ok(())
     }
 
@@ -135,8 +159,19 @@ impl StateStore for MemoryState {
     }
 
     fn checkpointed(&self, owner: Owner) -> Result<Index, StateError> {
-        // A replica removed but not flushed away has nothing a log may be trimmed for.
-        Ok(index_in(&self.durable, owner)?.min(self.applied(owner)?))
+        // A crash may leave what any unflushed step left.
+        let mut lowest = index_in(&self.durable, owner)?;
+        for step in &self.unflushed {
+            match step {
+                Step::Remove(whose) if *whose == owner => lowest = Index(0),
+                Step::Replace(whose, rows) if *whose == owner => {
+                    let map = rows.iter().cloned().filter_map(|(key, value)| Some((key, value?)));
+                    lowest = lowest.min(index_in(&map.collect(), owner)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(lowest)
     }
 
     fn get(&self, owner: Owner, key: &[u8]) -> Result<Option<Bytes>, StateError> {

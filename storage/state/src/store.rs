@@ -24,14 +24,21 @@ pub struct Row {
 /// **Durable only by flush**: what was written before a flush began survives any crash after it
 /// returned `Ok`; what came later may or may not.
 ///
-/// An operation that fails has done nothing, but for a failed flush or a damaged store: then only
-/// what the last good flush covered is certain.
+/// An operation refused for its arguments has done nothing. After any other error only what the
+/// last good flush covered is certain, and the store is to be closed ([`crate::Action`]).
 pub trait StateStore {
     /// Writes changes of one replica, which now reflects its log up to `applied`.
     ///
     /// # Errors
     /// When `applied` is below the replica's, or a key is empty or too long, or the store failed.
     fn write(&mut self, owner: Owner, changes: &Changes, applied: Index) -> Result<(), StateError>;
+
+    /// Puts `rows` in the place of everything the replica had, in one piece: a state that comes
+    /// whole. The index may be lower than before.
+    ///
+    /// # Errors
+    /// When a key is empty or too long, or the store failed.
+    fn replace(&mut self, owner: Owner, rows: &Changes, applied: Index) -> Result<(), StateError>;
 
     /// The index the replica's state reflects; 0 if it has none.
     ///
