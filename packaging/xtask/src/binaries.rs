@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::rocksdb;
 use crate::run::{Result, checked, root, shown};
 
 /// The daemon's package and binary.
@@ -21,8 +22,15 @@ pub(crate) const CRASH: (&str, &str) = ("holdfast-crash", "holdfast-crash");
 /// The fuzz runner.
 pub(crate) const FUZZ: (&str, &str) = ("holdfast-fuzz", "holdfast-fuzz");
 
-/// `cargo` as it runs us, in the repository's root.
+/// `cargo` as it runs us, in the repository's root, with RocksDB's library if that is made.
 pub(crate) fn cargo() -> Command {
+    let mut command = bare_cargo();
+    rocksdb::provide(&mut command);
+    command
+}
+
+/// `cargo` as it runs us, in the repository's root.
+pub(crate) fn bare_cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
@@ -39,6 +47,9 @@ pub(crate) fn path(which: (&str, &str)) -> PathBuf {
 
 /// Builds in release mode.
 pub(crate) fn build(which: &[(&str, &str)]) -> Result<()> {
+    if which.contains(&DAEMON) {
+        rocksdb::library()?;
+    }
     let mut command = cargo();
     command.args(["build", "--release", "--locked"]);
     for (package, binary) in which {

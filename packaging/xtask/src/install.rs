@@ -27,6 +27,9 @@ const fn need(brings: &'static str, apt: &'static str, dnf: &'static str) -> Nee
 /// What the release build needs beside Rust.
 pub(crate) const BUILD: &[Need] = &[
     need("cc", "gcc", "gcc"),
+    need("c++", "g++", "gcc-c++"),
+    // Reads RocksDB's C header for bindgen, with its library and its own headers.
+    need("clang", "clang", "clang"),
     need("/usr/include/stdio.h", "libc6-dev", "glibc-devel"),
     need("make", "make", "make"),
     need("protoc", "protobuf-compiler", "protobuf-compiler"),

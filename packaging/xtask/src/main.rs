@@ -9,6 +9,7 @@
 //! test ─┼─▶ steps ─▶ programs    tools     clients and tools kept in a cache outside the clone
 //! bench ┘                        clients   what the stock clients of the conformance matrix need
 //!                                binaries  one release build for all of it
+//!                                rocksdb   its library, compiled once
 //! ```
 
 mod bench;
@@ -24,6 +25,7 @@ mod node;
 mod package;
 mod package_check;
 mod passed_on;
+mod rocksdb;
 mod run;
 mod steps;
 mod store_programs;
@@ -60,6 +62,8 @@ enum Command {
     Package(package::Options),
     /// Fetches Kafka's jars if missing and prints their directory.
     KafkaLibs,
+    /// Makes RocksDB's library if missing and prints the variables that let cargo use it.
+    Rocksdb,
     /// Fetches and builds what `conformance clients` runs and prints the variables that name it.
     ClientPrograms,
     /// Runs the store suite, the cold history and the probe against every store that can be had.
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => passed_on::run("holdfast-crash", &options),
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
         Command::Package(options) => package::run(&options),
+        Command::Rocksdb => rocksdb::print(),
         Command::ClientPrograms => clients::print(),
         Command::Stores => stores::run(),
         Command::StorePrograms { all } => store_programs::print(all),

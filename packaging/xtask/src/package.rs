@@ -144,11 +144,15 @@ impl Layout {
         self.fill(&tree, version)?;
         let size_kib = tree.size_bytes()?.div_ceil(1024);
         let glibc = &self.glibc;
+        // Of the compiler that is here, whose library RocksDB was linked with.
+        let stdcxx = output(Command::new("c++").arg("-dumpversion"))?;
+        let stdcxx = stdcxx.split('.').next().unwrap_or_default();
         // procps: the unit reloads with /bin/kill.
         let control = format!(
             "Package: holdfast\nVersion: {version}\nArchitecture: {architecture}\n\
              Maintainer: The Holdfast authors <packages@holdfast.invalid>\n\
-             Installed-Size: {size_kib}\nDepends: libc6 (>= {glibc}), libgcc-s1, procps, systemd (>= 247)\n\
+             Installed-Size: {size_kib}\nDepends: libc6 (>= {glibc}), libgcc-s1, libstdc++6 (>= {stdcxx}), \
+             procps, systemd (>= 247)\n\
              Section: database\nPriority: optional\n{DESCRIPTION}"
         );
         tree.write("DEBIAN/control", 0o644, control.as_bytes())?;

@@ -17,6 +17,7 @@ use crate::install;
 use crate::node;
 use crate::package;
 use crate::package_check;
+use crate::rocksdb;
 use crate::run::{Result, checked, root, shown, status};
 use crate::steps::{Steps, Verdict};
 use crate::store_programs;
@@ -51,6 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         install::ensure(install::TEST)?;
         Ok(Verdict::Passed)
     });
+    steps.step("rocksdb", |_| rocksdb::library().map(|_| Verdict::Passed));
     steps.step("format", |left| cargo_step(&["fmt", "--all", "--check"], left));
     steps.step("clippy", |left| {
         let line = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
