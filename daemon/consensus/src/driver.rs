@@ -222,6 +222,12 @@ impl<D: Disk, M: Machine> Driver<D, M> {
         self.replicas.get(&shard).map(|replica| &replica.machine)
     }
 
+    /// A shard's state machine, to take from it what changed. What makes its state is for `apply`
+    /// alone to change.
+    pub fn machine_mut(&mut self, shard: ShardId) -> Option<&mut M> {
+        self.replicas.get_mut(&shard).map(|replica| &mut replica.machine)
+    }
+
     /// The payload at `extent`, if it is in memory.
     #[must_use]
     pub fn cached_payload(&self, extent: Extent) -> Option<Bytes> {

@@ -30,6 +30,7 @@ use crate::config::LaneConfig;
 use crate::machines::{Outcome, ShardMachine, metadata_shard};
 use crate::published::{Leaders, Published};
 use crate::request::{Answer, Request, Ticket};
+use crate::state_work::KeptStates;
 use crate::store_work::StateCheckpoint;
 
 mod admin;
@@ -43,6 +44,7 @@ mod group_offsets;
 mod groups;
 mod history;
 mod housekeeping;
+mod keeping;
 mod list_offsets;
 mod merges;
 mod pauses;
@@ -58,9 +60,10 @@ mod status;
 use expiry_marks::ExpiryMarks;
 use fetch::Parked;
 use history::{History, Objects};
+use keeping::Keeping;
 use pauses::Pauses;
 use produce::Building;
-use replay::{Replayed, behind_state, start_of, tell_recovery};
+use replay::{Replayed, behind_state, start_of, start_of_local, tell_recovery};
 
 pub(crate) use groups::GroupWrite;
 pub use status::{LaneStatus, Probes};
@@ -115,6 +118,7 @@ pub struct Lane<D: Disk> {
     batches: BTreeMap<PartitionKey, BatchIndex>,
     files: BTreeMap<SegmentNumber, Arc<str>>,
     history: History,
+    keeping: Keeping,
     image: Arc<Image>,
     /// Of this node, as of `image`.
     settings: BrokerSettings,
@@ -158,18 +162,34 @@ impl<D: Disk> Lane<D> {
         checkpoints: BTreeMap<ShardId, StateCheckpoint>,
         now: Now,
     ) -> Result<Self, DriverError> {
+        Self::open_kept(disk, config, KeptStates { checkpoints, ..KeptStates::default() }, now)
+    }
+
+    /// As [`Lane::open`], with states that lie beside the log; they go before checkpoints.
+    ///
+    /// # Errors
+    /// As [`Lane::open`].
+    pub fn open_kept(
+        disk: D,
+        config: LaneConfig,
+        kept: KeptStates,
+        now: Now,
+    ) -> Result<Self, DriverError> {
         let (wal, recovered) = Wal::recover(disk, config.wal.clone())?;
         tell_recovery(&recovered);
-        Self::start(wal, recovered, config, checkpoints, now)
+        Self::start(wal, recovered, config, kept, now)
     }
 
     fn start(
         wal: Wal<D>,
         recovered: Recovered,
         config: LaneConfig,
-        checkpoints: BTreeMap<ShardId, StateCheckpoint>,
+        kept: KeptStates,
         now: Now,
     ) -> Result<Self, DriverError> {
+        let KeptStates { mut local, checkpoints, keeps } = kept;
+        let keeps = keeps && config.store.is_some();
+        let keeping = Keeping::begin(keeps, recovered.replicas.keys(), &local, now);
         let driver_config = DriverConfig {
             tail_cache_bytes: config.tail_cache_bytes,
             entry_bytes_max: config.entry_bytes_max(),
@@ -194,7 +214,10 @@ impl<D: Disk> Lane<D> {
             recovered,
             driver_config,
             |shard| {
-                let start = start_of(shard, checkpoints.get(&shard), planted);
+                let start = match local.remove(&shard) {
+                    Some(state) => start_of_local(state, planted),
+                    None => start_of(shard, checkpoints.get(&shard), planted),
+                };
                 if config.planted.history.nothing_recalled { behind_state(start) } else { start }
             },
             &mut |event| replayed.take(event),
@@ -216,6 +239,7 @@ impl<D: Disk> Lane<D> {
             batches: replayed.batches,
             files: BTreeMap::new(),
             history: replayed.history,
+            keeping,
             image,
             settings,
             deleted_topics: replayed.deleted_topics,
@@ -271,6 +295,7 @@ impl<D: Disk> Lane<D> {
             Request::CommitOffsets(commit) => self.commit_offsets(ticket, commit, now),
             Request::FetchOffsets(asked) => self.fetch_offsets(ticket, &asked, now),
             Request::Stored(stored) => self.stored(ticket, stored, now),
+            Request::Kept(kept) => self.kept(ticket, &kept),
             Request::DeleteOffsets { group, partitions } => {
                 self.delete_offsets(ticket, &group, &partitions, now);
             }

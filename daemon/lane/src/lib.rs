@@ -9,6 +9,7 @@ mod lane;
 mod machines;
 mod published;
 mod request;
+mod state_work;
 mod store_work;
 mod topic_config;
 mod upload_queue;
@@ -21,7 +22,9 @@ pub use holdfast_coordinator::{
     Description, GroupAnswer, GroupCall, GroupError, GroupState, Heartbeat, Join, Joined,
     JoinedMember, Leave, LeavingMember, Listed, MemberDescription, Sync, Synced,
 };
-pub use holdfast_log::{EpochEnd, Manifest, NewOffset, ObjectId, ObjectIdentity, OffsetRow};
+pub use holdfast_log::{
+    EpochEnd, Manifest, NewOffset, ObjectId, ObjectIdentity, OffsetRow, RowChange,
+};
 pub use holdfast_metadata::{ConfigResource, NodeFacts};
 pub use lane::{Lane, LaneStatus, Probes};
 pub use published::{Leader, Leaders, Published};
@@ -32,6 +35,7 @@ pub use request::{
     GrowTopic, LeaderHint, ListOffsetsPartition, LogDir, ObjectPlace, OffsetAnswer, OffsetQuery,
     Origin, Outcome, ProducePartition, Quorum, Reason, RecordSlice, Refusal, Request, Ticket,
 };
+pub use state_work::{KeptChanges, KeptStates, LocalState, StateKept, StateWork};
 pub use store_work::{
     MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob,
 };

@@ -1,14 +1,16 @@
 //! The two kinds of state machine a lane runs: shard 0's and the data shards'.
 
+use bytes::Bytes;
 use holdfast_base::ShardId;
 use holdfast_batch::{BatchHeader, checksum};
 use holdfast_consensus::{Committed, Driver, Machine, Quarantine};
 use holdfast_io::Disk;
-use holdfast_log::{Command, Shard, decode_commands};
+use holdfast_log::{Command, RowChange, Shard, decode_commands};
 use holdfast_metadata::Metadata;
 use holdfast_wal::Locator;
 
 /// A shard's state machine.
+#[derive(Debug)]
 pub(crate) enum ShardMachine {
     Metadata(Box<Metadata>),
     Data(Box<Shard>),
@@ -68,6 +70,49 @@ impl ShardMachine {
         }
     }
 
+    /// The machine whose rows these are, in the order of their keys. What changes is collected.
+    pub(crate) fn from_rows(shard: ShardId, rows: Vec<(Bytes, Bytes)>) -> Result<Self, String> {
+        if shard != ShardId::METADATA {
+            let mut state = Shard::from_rows(rows).map_err(|error| error.to_string())?;
+            state.track_rows();
+            return Ok(ShardMachine::Data(Box::new(state)));
+        }
+        match &rows[..] {
+            [(key, state)] if key[..] == METADATA_ROW => {
+                let metadata = Metadata::restore(state).map_err(|error| error.to_string())?;
+                Ok(ShardMachine::Metadata(Box::new(metadata)))
+            }
+            _ => Err(format!("shard 0 has {} rows", rows.len())),
+        }
+    }
+
+    /// Every row; what changes is collected from here on.
+    pub(crate) fn begin_rows(&mut self) -> Vec<RowChange> {
+        match self {
+            ShardMachine::Metadata(metadata) => vec![metadata_row(metadata)],
+            ShardMachine::Data(shard) => shard.begin_rows(),
+        }
+    }
+
+    /// The rows that changed since last asked.
+    pub(crate) fn take_dirty(&mut self) -> Vec<RowChange> {
+        match self {
+            ShardMachine::Metadata(metadata) => vec![metadata_row(metadata)],
+            ShardMachine::Data(shard) => shard.take_dirty(),
+        }
+    }
+
+    /// How many they are, at most.
+    pub(crate) fn dirty_rows(&self) -> usize {
+        self.data().map_or(1, Shard::dirty_rows)
+    }
+
+    pub(crate) fn plant(&mut self, planted: holdfast_log::PlantedBugs) {
+        if let ShardMachine::Data(shard) = self {
+            shard.plant(planted);
+        }
+    }
+
     pub(crate) fn data(&self) -> Option<&Shard> {
         match self {
             ShardMachine::Data(shard) => Some(shard),
@@ -81,6 +126,13 @@ impl ShardMachine {
             ShardMachine::Data(_) => None,
         }
     }
+}
+
+/// Shard 0 changes seldom and by a person's hand: it is one row.
+const METADATA_ROW: [u8; 1] = [1];
+
+fn metadata_row(metadata: &Metadata) -> RowChange {
+    RowChange { key: METADATA_ROW.to_vec(), value: Some(metadata.snapshot()) }
 }
 
 impl Machine for ShardMachine {

@@ -19,6 +19,7 @@ use holdfast_coordinator::{GroupAnswer, GroupCall, GroupError, Listed};
 use holdfast_log::{EpochEnd, ObjectIdentity, OffsetRow};
 use holdfast_wal::Extent;
 
+use crate::state_work::StateKept;
 use crate::store_work::Stored;
 
 pub use admin::{
@@ -74,6 +75,8 @@ pub enum Request {
     DescribeLogDir,
     /// What became of work for the object store.
     Stored(Stored),
+    /// What became of work for the store of states. Answered as [`Request::Stored`].
+    Kept(StateKept),
     /// The voters of shard 0 and how far each is.
     DescribeQuorum,
 }

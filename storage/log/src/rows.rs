@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key                                                        value
-//! 0x01 shard                                                 term 8 │ time ms 8 │ hash 8 │ uploaded 8 │
+//! 0x01 shard                                                 applied 8 │ term 8 │ time ms 8 │ hash 8 │ uploaded 8 │
 //!                                                            its term 8 │ last object number 8 │
 //!                                                            partitions 8 │ objects 8 │ refused 8 │ groups 8
 //! 0x10 partition     topic 16 │ partition 4                  generation 4 │ epoch base 4 │ config 50 │
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Numbers of keys are big-endian, so that their bytes have their order; those of values are
-//! little-endian. The applied index is not here: it stands beside the rows wherever they are kept.
+//! little-endian.
 //!
 //! Idea: a row is what changes together. A produced batch touches its partition, the newest segment
 //! and its producer; a commit its group and the offsets it names, not the group's record. [`Marks`]
@@ -137,6 +137,12 @@ impl Shard {
         keys.iter().map(|key| self.change(key)).collect()
     }
 
+    /// How many rows [`Shard::take_dirty`] would give at most.
+    #[must_use]
+    pub fn dirty_rows(&self) -> usize {
+        self.marks.keys.len() + self.objects.marks.keys.len()
+    }
+
     fn change(&self, key: &RowKey) -> RowChange {
         RowChange { key: key.encode(), value: self.row(key) }
     }
@@ -198,6 +204,7 @@ impl Shard {
     }
 
     fn put_shard_row(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.applied.0.to_le_bytes());
         out.extend_from_slice(&self.term.0.to_le_bytes());
         out.extend_from_slice(&self.time_ms.to_le_bytes());
         let objects = &self.objects;

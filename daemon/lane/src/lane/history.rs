@@ -21,7 +21,8 @@
 //! part of a checkpoint: a start never finds a state that names it.
 //!
 //! Caveats: only shards with one voter are trimmed so far (followers have no snapshot to catch up by).
-//! A state is kept whole at each checkpoint, not by its changes.
+//! A state goes to the store whole at each checkpoint; beside the log go only its changes
+//! (`keeping.rs`), and what is trimmed or deleted waits for both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,6 +216,7 @@ impl<D: Disk> Lane<D> {
             self.tend_objects(shard, store, wanted, now);
         }
         self.tend_checkpoints(store, wanted, now);
+        self.tend_keeping(store.checkpoint_every_ns, wanted, now);
         self.trim_log();
     }
 
@@ -265,13 +267,15 @@ impl<D: Disk> Lane<D> {
             objects.uploads.push(Upload::of(entries, term, &mut self.rng));
         }
         let kept = self.history.kept.entry(shard).or_default();
+        // What is kept beside the log is as new: it has forgotten what the store's state has.
+        let local_too = self.keeping.checkpointed(shard) >= kept.checkpointed;
         let mut plan = Plan::default();
         let bugs = self.config.planted.history;
         objects.plan(state, &mut plan, now.boottime_ns, |row, for_ns| {
             if row.state == ObjectState::Abandoned {
                 for_ns >= store.delete_again_after_ns || bugs.deleted_once
             } else {
-                (kept.retired.contains(&row.object) || bugs.deleted_not_kept)
+                (local_too && kept.retired.contains(&row.object) || bugs.deleted_not_kept)
                     && (for_ns >= store.delete_after_ns || bugs.deleted_while_read)
             }
         });
@@ -538,8 +542,9 @@ impl<D: Disk> Lane<D> {
             let Some(needs) = self.driver.wal().oldest_needs() else { break };
             let may_go = needs.iter().all(|(shard, last)| {
                 let kept = self.history.kept.get(shard).map_or(Index(0), |kept| kept.checkpointed);
+                let local = self.keeping.checkpointed(*shard);
                 self.driver.is_sole_voter(*shard)
-                    && (*last <= kept || bugs.trimmed_not_kept)
+                    && (*last <= kept.min(local) || bugs.trimmed_not_kept)
                     && (*last <= self.uploaded_of(*shard) || bugs.trimmed_not_uploaded)
             });
             if !may_go {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_base::{PartitionKey, ShardId, TopicId};
+use holdfast_base::{Index, PartitionKey, ShardId, Term, TopicId};
 use holdfast_consensus::{Event, Start};
 use holdfast_metadata::CommandOutcome;
 use holdfast_wal::{Recovered, Verdict};
@@ -11,6 +11,7 @@ use super::history::History;
 use super::settle::index_batches;
 use crate::batch_index::BatchIndex;
 use crate::machines::{Outcome, ShardMachine};
+use crate::state_work::LocalState;
 use crate::store_work::StateCheckpoint;
 
 /// What recovery found, in the words an operator needs at night.
@@ -60,13 +61,31 @@ pub(super) fn start_of(
             return empty();
         }
     };
-    let (applied, term) = (checkpoint.applied, checkpoint.term);
+    start_at(machine, checkpoint.applied, checkpoint.term, checkpoint.time_ms)
+}
+
+/// Where a replica starts whose state lies beside the log.
+pub(super) fn start_of_local(
+    local: LocalState,
+    planted: holdfast_log::PlantedBugs,
+) -> Start<ShardMachine> {
+    let LocalState { mut machine, applied, term, time_ms } = local;
+    machine.plant(planted);
+    start_at(machine, applied, term, time_ms)
+}
+
+fn start_at(
+    machine: ShardMachine,
+    applied: Index,
+    term: Term,
+    time_ms: i64,
+) -> Start<ShardMachine> {
     // What objects hold is not indexed again; shard 0 has nothing to index.
     let (read_from, read_from_term) = match machine.data() {
         Some(state) if state.uploaded() < applied => (state.uploaded(), state.uploaded_term()),
         _ => (applied, term),
     };
-    Start { machine, applied, term, time_ms: checkpoint.time_ms, read_from, read_from_term }
+    Start { machine, applied, term, time_ms, read_from, read_from_term }
 }
 
 /// The bug of recalling nothing: the log is read from the state on.

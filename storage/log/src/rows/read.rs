@@ -34,11 +34,9 @@ impl Shard {
     /// # Errors
     /// When a row is missing, damaged, out of place, or they describe a state that cannot be.
     pub fn from_rows(
-        applied: Index,
         rows: impl IntoIterator<Item = (Bytes, Bytes)>,
     ) -> Result<Shard, BrokenInvariant> {
         let mut shard = Shard::new();
-        shard.applied = applied;
         let mut claims = Claims::default();
         let mut last = Bytes::new();
         for (key, value) in rows {
@@ -124,6 +122,7 @@ impl Shard {
         value: &mut Reader<'_>,
         claims: &mut Claims,
     ) -> Result<(), BrokenInvariant> {
+        self.applied = Index(value.u64()?);
         self.term = Term(value.u64()?);
         self.time_ms = value.i64()?;
         self.digest = Digest::from_value(value.u64()?);

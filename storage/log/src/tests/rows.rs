@@ -28,7 +28,7 @@ fn each_state(mut look: impl FnMut(&Shard)) {
 #[test]
 fn a_state_from_rows_is_the_one_from_a_snapshot_is_the_living_one() {
     each_state(|shard| {
-        let from_rows = from_kept(shard, &rows(shard)).unwrap();
+        let from_rows = from_kept(&rows(shard)).unwrap();
         assert_eq!(from_rows, *shard);
         assert_eq!(from_rows, Shard::restore(&shard.snapshot()).unwrap());
         assert_eq!(from_rows.snapshot(), shard.snapshot());
@@ -51,7 +51,7 @@ fn rows_taken_at_any_pace_are_the_state() {
             }
         }
         keep(&mut kept, shard.take_dirty());
-        assert_eq!(from_kept(&shard, &kept).unwrap(), shard);
+        assert_eq!(from_kept(&kept).unwrap(), shard);
     }
 }
 
@@ -64,7 +64,7 @@ fn a_replica_that_starts_from_rows_goes_on_keeping_what_changes() {
         shard.apply(*facts, commands).unwrap();
     }
     let mut kept = rows(&shard);
-    let mut started = from_kept(&shard, &kept).unwrap();
+    let mut started = from_kept(&kept).unwrap();
     started.track_rows();
     for (facts, commands) in &leader.committed[middle..] {
         started.apply(*facts, commands).unwrap();
@@ -103,25 +103,25 @@ fn a_batch_touches_as_many_rows_however_large_the_state_is() {
 fn a_row_that_is_missing_or_out_of_place_is_seen() {
     let shard = story().shard;
     let kept = rows(&shard);
-    assert!(from_kept(&shard, &kept).is_ok());
+    assert!(from_kept(&kept).is_ok());
     for key in kept.keys() {
         let mut less = kept.clone();
         less.remove(key);
-        assert!(from_kept(&shard, &less).is_err(), "without {key:02x?}");
+        assert!(from_kept(&less).is_err(), "without {key:02x?}");
         let mut cut = kept.clone();
         cut.get_mut(key).unwrap().pop();
-        assert!(from_kept(&shard, &cut).is_err(), "{key:02x?} cut");
+        assert!(from_kept(&cut).is_err(), "{key:02x?} cut");
         let mut longer = kept.clone();
         longer.get_mut(key).unwrap().push(0);
-        assert!(from_kept(&shard, &longer).is_err(), "{key:02x?} longer");
+        assert!(from_kept(&longer).is_err(), "{key:02x?} longer");
     }
     for (what, key) in [("no kind", vec![]), ("unknown", vec![0x77]), ("short", vec![0x10, 7])] {
         let mut more = kept.clone();
         more.insert(key, vec![1, 2, 3]);
-        assert!(from_kept(&shard, &more).is_err(), "{what}");
+        assert!(from_kept(&more).is_err(), "{what}");
     }
     let order = kept.iter().rev().map(|(key, value)| (key.clone().into(), value.clone().into()));
-    assert!(Shard::from_rows(shard.applied(), order).is_err(), "backwards");
+    assert!(Shard::from_rows(order).is_err(), "backwards");
 }
 
 #[test]

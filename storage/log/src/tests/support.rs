@@ -236,7 +236,7 @@ impl Leader {
                 .or_else(|| whole.iter().find(|(key, _)| !self.kept.contains_key(*key)))
         );
         if self.index.is_multiple_of(16) {
-            assert_eq!(from_kept(&self.shard, &self.kept).unwrap(), self.shard);
+            assert_eq!(from_kept(&self.kept).unwrap(), self.shard);
         }
     }
 
@@ -277,12 +277,9 @@ pub(super) fn keep(kept: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<RowChange
 }
 
 /// The state a start makes of kept rows.
-pub(super) fn from_kept(
-    shard: &Shard,
-    kept: &BTreeMap<Vec<u8>, Vec<u8>>,
-) -> Result<Shard, BrokenInvariant> {
+pub(super) fn from_kept(kept: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Shard, BrokenInvariant> {
     let rows = kept.iter().map(|(key, value)| (key.clone().into(), value.clone().into()));
-    Shard::from_rows(shard.applied(), rows)
+    Shard::from_rows(rows)
 }
 
 /// Offsets of the batches appended, in order.
