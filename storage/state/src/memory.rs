@@ -22,14 +22,15 @@ use crate::key::{OWNER_BYTES, Owner};
 use crate::store::{Row, StateStore};
 
 type Map = BTreeMap<Vec<u8>, Bytes>;
+/// Physical keys with their values; `None` deletes.
+type Physical = Vec<(Vec<u8>, Option<Bytes>)>;
 
 /// A finished operation that no flush covers yet.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Physical keys; `None` deletes.
-    Write(Vec<(Vec<u8>, Option<Bytes>)>),
+    Write(Physical),
     /// The same, after everything of that replica went.
-    Replace(Owner, Vec<(Vec<u8>, Option<Bytes>)>),
+    Replace(Owner, Physical),
     Remove(Owner),
 }
 
@@ -93,7 +94,7 @@ fn apply_step(map: &mut Map, step: Step) {
     }
 }
 
-fn write_to(map: &mut Map, changes: Vec<(Vec<u8>, Option<Bytes>)>) {
+fn write_to(map: &mut Map, changes: Physical) {
     for (key, value) in changes {
         match value {
             Some(value) => map.insert(key, value),
@@ -110,11 +111,7 @@ fn remove_from(map: &mut Map, owner: Owner) {
 }
 
 /// What a write puts, the applied index last.
-fn physical(
-    owner: Owner,
-    changes: &Changes,
-    applied: Index,
-) -> Result<Vec<(Vec<u8>, Option<Bytes>)>, StateError> {
+fn physical(owner: Owner, changes: &Changes, applied: Index) -> Result<Physical, StateError> {
     let mut physical = Vec::with_capacity(changes.iter().len() + 1);
     for change in changes.iter() {
         physical.push((owner.physical(&change.key)?, change.value.clone()));

@@ -13,7 +13,7 @@
 //! Invariants: `checkpointed` moves only when a flush has returned. Blocks are read under their
 //! checksums. Memory is bounded by the constants below, whatever the state's size.
 //!
-//! Caveats: RocksDB tells of a full disk only in words; [`what_now`] is the one place that reads
+//! Caveats: RocksDB tells of a full disk only in words; `read_words` is the one place that reads
 //! them. After an error other than a refusal the store must be dropped ([`crate::Action`]): RocksDB
 //! itself refuses further writes until it is opened again.
 
@@ -208,6 +208,10 @@ fn index_from(owner: Owner, value: &[u8]) -> Result<Index, StateError> {
 
 /// RocksDB hands its status out as words: "IO error: " and what the system said, or what it found.
 fn what_now(error: rocksdb::Error) -> StateError {
+    read_words(error.kind(), error.into_string())
+}
+
+fn read_words(kind: rocksdb::ErrorKind, what: String) -> StateError {
     /// May be otherwise in a while. A limit on file size (EFBIG) is a kind of full.
     const LATER: [&str; 6] = [
         "No space left on device",
@@ -219,8 +223,6 @@ fn what_now(error: rocksdb::Error) -> StateError {
     ];
     const DENIED: [&str; 4] =
         ["Permission denied", "Not a directory", "Read-only file system", "lock hold by"];
-    let kind = error.kind();
-    let what = error.into_string();
     let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
     match kind {
         _ if says(&LATER) => StateError::Full { what },
