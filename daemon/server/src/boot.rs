@@ -5,7 +5,7 @@
 //! | 1 arguments and settings | `arguments`, `settings` | HF-1001, HF-1009, HF-1013 to HF-1016 |
 //! | 2 data directory | `directory` | HF-1002, HF-1003 |
 //! | 3 address bound, not yet listening; health told | `listener`, `admin` | HF-1007, HF-1008, HF-1016 |
-//! | 4 store opened, states read; device probed and locked | `lane`, `crate::store` | HF-1002, HF-1004, HF-1011, HF-1017 |
+//! | 4 store opened, states read; device probed and locked | `lane`, `crate::store`, `crate::state` | HF-1002, HF-1004, HF-1011, HF-1017, HF-1018 |
 //! | 5 log made or recovered, shards served | `lane` | HF-1003, HF-1005, HF-1006 |
 //! | 6 listening, READY | here | HF-1007 |
 //! | 7 serving until a signal or the device's end | `serve` | HF-1010 |
@@ -32,22 +32,23 @@ use crate::report::{Code, Report};
 use crate::serve::{Service, serve_until_stopped};
 use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
-use crate::store::{
-    self, CheckpointFiles, Log, StoreDesk, StoreReader, Worker, Workers, newest_in_store,
-};
+use crate::state::{self, Keeper, Opened, StateDesk};
+use crate::store::{self, Log, StoreDesk, StoreReader, Worker, Workers, newest_in_store};
 use arguments::Arguments;
 use holdfast_base::{LaneId, ShardId, SplitMix64};
 use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, ObjectReader, Settings};
 use holdfast_io::{BufferPool, SegmentReader};
-use holdfast_lane::{LaneConfig, StateCheckpoint};
+use holdfast_lane::{KeptStates, LaneConfig, LocalState, StateCheckpoint};
 use holdfast_metadata::{BrokerSettings, Image, Listener, NodeFacts};
 use holdfast_protocol::MAX_REQUEST_BYTES;
+use holdfast_state::{Owner, RocksState};
 use holdfast_tier::store::{Patience, Store};
-use holdfast_wal::WalConfig;
+use holdfast_wal::{Identity as Identified, WalConfig};
 use lane::{Begin, Progress};
 use listener::BoundListener;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -109,9 +110,12 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let store = store::open(&options, Patience::WRITING)?;
     let store_of_readers = store::open(&options, Patience::READING)?;
     let config = lane::lane_config(&options, &directory, address, listeners)?;
-    let files = checkpoint_files(&options)?;
-    let checkpoints = runtime.block_on(checkpoints(&config, &files, store_of_readers.as_deref()));
-    let started = lane::start(&options, directory, config, checkpoints)?;
+    let keeps = store.is_some();
+    let opened = open_states(&options, &config, keeps, &node)?;
+    let local = opened.states;
+    let checkpoints = runtime.block_on(checkpoints(&config, &local, store_of_readers.as_deref()));
+    let kept = KeptStates { local, checkpoints, keeps };
+    let started = lane::start(&options, directory, config, kept)?;
     tracing::info!(
         backend = started.disk.backend,
         direct_io = started.disk.direct_io,
@@ -151,8 +155,12 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     }));
     let log = Log { reader, oldest: Arc::clone(&oldest) };
     let desk = match store {
-        Some(store) => Some(desk(&store, &log, &files, &door, &node)?),
+        Some(store) => Some(desk(&store, &log, &door, &node)?),
         None => None,
+    };
+    let state_desk = match keeps {
+        true => Some(state_desk(&options, opened.store, &door, &node)?),
+        false => None,
     };
     let begin = Begin {
         door: door.clone(),
@@ -161,6 +169,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
         pulse,
         oldest,
         desk,
+        state_desk,
     };
     if started.begin.send(begin).is_err() {
         return Err(lane::ended_early());
@@ -260,23 +269,33 @@ fn runtime() -> Result<tokio::runtime::Runtime, Report> {
 }
 
 /// Where states of shards lie.
-fn checkpoint_files(options: &Options) -> Result<CheckpointFiles, Report> {
-    let path = options.data_dir.join("state");
-    CheckpointFiles::open(&path).map_err(|error| {
-        Report::new(
-            Code::DataDirectoryDenied,
-            format!("the directory {} cannot be made", path.display()),
-            error.to_string(),
-            "make the data directory writable for the node's user",
-        )
-    })
+fn state_directory(options: &Options) -> PathBuf {
+    options.data_dir.join("state/db")
 }
 
-/// The states that this node's replicas begin with: the file beside the log, else the store's newest.
-/// A replica without one begins with its log, if that is whole.
+/// The states that lie beside the log. Without an object store none are kept, but those of a time
+/// with one are begun with: the log may have been trimmed up to them.
+fn open_states(
+    options: &Options,
+    config: &LaneConfig,
+    keeps: bool,
+    node: &Node,
+) -> Result<Opened, Report> {
+    let directory = state_directory(options);
+    if !keeps && !directory.exists() {
+        return Ok(Opened::default());
+    }
+    let identities = config.founding.identities_on(config.node);
+    let owner = |one: &Identified| Owner { shard: one.shard, replica: one.replica };
+    let owners: Vec<Owner> = identities.iter().map(owner).collect();
+    state::open(&directory, config.founding.cluster, &owners, &node.state)
+}
+
+/// The states of the object store, for replicas that have none beside the log. A replica without any
+/// begins with its log, if that is whole.
 async fn checkpoints(
     config: &LaneConfig,
-    files: &CheckpointFiles,
+    local: &BTreeMap<ShardId, LocalState>,
     store: Option<&dyn Store>,
 ) -> BTreeMap<ShardId, StateCheckpoint> {
     let cluster = config.founding.cluster;
@@ -284,13 +303,8 @@ async fn checkpoints(
     let mut found = BTreeMap::new();
     for identity in config.founding.identities_on(config.node) {
         let (shard, replica) = (identity.shard, identity.replica);
-        match files.read(cluster, shard, replica) {
-            Ok(Some(state)) => {
-                found.insert(shard, state);
-                continue;
-            }
-            Ok(None) => {}
-            Err(why) => tracing::error!(shard = shard.0, why, "a checkpoint is not believed"),
+        if local.contains_key(&shard) {
+            continue;
         }
         let Some(store) = store else { continue };
         let asked = newest_in_store(store, cluster, shard, replica);
@@ -314,7 +328,6 @@ async fn checkpoints(
 fn desk(
     store: &Arc<dyn Store>,
     log: &Log,
-    files: &CheckpointFiles,
     door: &LaneDoor,
     node: &Node,
 ) -> Result<StoreDesk, Report> {
@@ -324,7 +337,6 @@ fn desk(
         Ok(Worker {
             store: Arc::clone(store),
             log: log.clone(),
-            files: files.clone(),
             lane: Arc::new(door.clone()),
             counters: Arc::clone(&node.store),
             clock: Arc::new(KernelClock),
@@ -332,6 +344,24 @@ fn desk(
         })
     };
     store::start_workers(Workers { objects: worker()?, merges: worker()?, states: worker()? })
+}
+
+/// Starts the one who keeps states beside the log.
+fn state_desk(
+    options: &Options,
+    store: Option<RocksState>,
+    door: &LaneDoor,
+    node: &Node,
+) -> Result<StateDesk, Report> {
+    let mut seed = [0; 8];
+    directory::random(&mut seed)?;
+    state::start_keeper(Keeper {
+        directory: state_directory(options),
+        store,
+        lane: Arc::new(door.clone()),
+        counters: Arc::clone(&node.state),
+        rng: SplitMix64::new(u64::from_le_bytes(seed)),
+    })
 }
 
 /// What a new log of this size would have.

@@ -21,7 +21,7 @@ use holdfast_base::{Clock, Now};
 use holdfast_broker::{LaneClient, PendingAnswer};
 use holdfast_consensus::Role;
 use holdfast_io::{WaitableDisk, Waker};
-use holdfast_lane::{Answer, Lane, NodeFacts, Published, Request, StoreWork, Ticket};
+use holdfast_lane::{Answer, Lane, NodeFacts, Published, Request, StateWork, StoreWork, Ticket};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -147,14 +147,16 @@ pub enum LaneEnd {
 }
 
 /// Runs `lane` until it ends. `pulse` tells who asks how it goes, `publish` is called with every
-/// new picture, `store_work` with everything that is to be done with the store, `ready` once, when the lane can serve: from then on nobody meets a leader that
-/// still applies what older terms left.
+/// new picture, `store_work` with everything that is to be done with the object store, `state_work`
+/// with what is to be kept beside the log, `ready` once, when the lane can serve: from then on nobody
+/// meets a leader that still applies what older terms left.
 pub fn run<D: WaitableDisk>(
     mut lane: Lane<D>,
     door: &LaneDoor,
     mut pulse: Pulse,
     mut publish: impl FnMut(Published),
     mut store_work: impl FnMut(StoreWork),
+    mut state_work: impl FnMut(StateWork),
     ready: impl FnOnce(),
 ) -> LaneEnd {
     let _closed = CloseOnEnd(door);
@@ -163,6 +165,7 @@ pub fn run<D: WaitableDisk>(
     let mut calls = Vec::new();
     let mut answers = Vec::new();
     let mut work = Vec::new();
+    let mut kept = Vec::new();
     let mut open = OpenCalls::default();
     let mut stop_by_ns = None;
     let mut ready = Some(ready);
@@ -182,6 +185,8 @@ pub fn run<D: WaitableDisk>(
         }
         lane.take_store_work(&mut work);
         work.drain(..).for_each(&mut store_work);
+        lane.take_state_work(&mut kept);
+        kept.drain(..).for_each(&mut state_work);
         lane.take_answers(&mut answers);
         for (ticket, answer) in answers.drain(..) {
             open.close(ticket, answer);

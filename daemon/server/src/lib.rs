@@ -28,6 +28,7 @@ pub mod report;
 pub mod serve;
 pub mod service_manager;
 pub mod settings;
+pub mod state;
 pub mod status_line;
 pub mod store;
 pub mod wal_pace;

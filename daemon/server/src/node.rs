@@ -13,6 +13,7 @@ use crate::lane_pulse::{LaneSnapshot, LaneWatch, SILENT_AFTER};
 use crate::limits::{Limits, Seats};
 use crate::metrics::Metrics;
 use crate::settings::Options;
+use crate::state::StateCounters;
 use crate::store::StoreCounters;
 use crate::wal_pace::WalPace;
 use holdfast_base::{Clock, ClusterId, NodeId, Now};
@@ -81,6 +82,8 @@ pub struct Node {
     pub store: Arc<StoreCounters>,
     /// How fast the log is written, where there is a store to be away.
     pub wal_pace: WalPace,
+    /// What was kept of states beside the log.
+    pub state: Arc<StateCounters>,
     /// Known once the data directory is open.
     pub identity: OnceLock<Identity>,
     /// Known once the log's device is open.
@@ -114,6 +117,7 @@ impl Node {
             store_cache_bytes: options.store_cache_bytes,
             store: Arc::default(),
             wal_pace: WalPace::default(),
+            state: Arc::default(),
             identity: OnceLock::new(),
             disk: OnceLock::new(),
             lane: OnceLock::new(),

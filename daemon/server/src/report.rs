@@ -73,6 +73,12 @@ codes! {
     AdminRefused = ("1016", 2);
     /// The object store cannot be opened.
     StoreUnusable = ("1017", 2);
+    /// The store of states cannot be used; not told at a start, it keeps none until the next.
+    StateUnusable = ("1018", 1);
+    /// The store of states was damaged and is made anew. The node serves.
+    StateDamaged = ("1019", 1);
+    /// The store of states has no room. The node serves.
+    StateFull = ("1020", 1);
 }
 
 /// One message for the operator.

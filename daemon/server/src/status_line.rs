@@ -62,6 +62,9 @@ pub fn line(node: &Node, lane: Option<&LaneSnapshot>) -> String {
             line.push_str(&format!(", the log lasts {} min more", lasts.as_secs() / 60));
         }
     }
+    if let Some((code, _)) = node.state.failing() {
+        line.push_str(&format!(", STATES NOT KEPT ({})", code.text()));
+    }
     let open = node.open_connections();
     line.push_str(&format!(", {open} connection{}", plural(open)));
     line

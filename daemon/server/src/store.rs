@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! lane thread ── StoreWork ──▶ store thread: worker of objects     ─▶ PUT, read back, DELETE
-//!      ▲                                    worker of checkpoints ─▶ file, then PUT
+//!      ▲                                    worker of checkpoints ─▶ PUT
 //!      └──── Request::Stored ───────────────┘
 //! Fetch, ListOffsets ─▶ StoreReader ─▶ cache ─▶ ranged GET, checked, with read-ahead
-//! start ─▶ checkpoint files, else the store's checkpoints ─▶ Lane::open
+//! start ─▶ shards without a state beside the log: the store's checkpoints ─▶ Lane::open_kept
 //! ```
 //!
 //! Idea: the lane decides what goes and when, [`holdfast_tier`] makes and checks the bytes; here are the
@@ -28,7 +28,7 @@ mod start;
 mod worker;
 
 pub use backoff::Backoff;
-pub use checkpoints::{CheckpointFiles, newest_in_store};
+pub use checkpoints::newest_in_store;
 pub use counters::StoreCounters;
 pub use log_source::{Log, LogSource};
 pub use reader::StoreReader;

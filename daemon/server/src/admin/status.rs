@@ -35,6 +35,7 @@ pub(crate) fn json(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "shards": lane.map(|lane| shards(&image, lane)),
         "wal": wal(node, lane),
         "store": store(node, lane),
+        "state": state(node),
         "lane": lane.map(|lane| json!({
             "age_ms": u64::try_from(lane.age(node.now()).as_millis()).unwrap_or(u64::MAX),
             "turns": lane.turns,
@@ -89,6 +90,21 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "read_bytes": store.read_bytes.get(),
         "read_failures": store.read_failures.get(),
         "wrong_reads": store.wrong_reads.get(),
+    })
+}
+
+/// States beside the log.
+fn state(node: &Node) -> Value {
+    let state = &node.state;
+    let failing = state.failing();
+    json!({
+        "failing_code": failing.as_ref().map(|(code, _)| code.text()),
+        "failing_because": failing.as_ref().map(|(_, why)| why.clone()),
+        "writes": state.writes.get(),
+        "written_bytes": state.written_bytes.get(),
+        "flushes": state.flushes.get(),
+        "failures": state.failures.get(),
+        "rebuilds": state.rebuilds.get(),
     })
 }
 

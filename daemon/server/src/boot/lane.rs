@@ -20,17 +20,15 @@ use crate::lane_thread::{LaneDoor, LaneEnd, run};
 use crate::node::Node;
 use crate::report::{Code, Report};
 use crate::settings::Options;
+use crate::state::StateDesk;
 use crate::store::StoreDesk;
-use holdfast_base::{Clock, LaneId, ShardId};
+use holdfast_base::{Clock, LaneId};
 use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
-use holdfast_lane::{
-    Founding, Lane, LaneConfig, PlantedBugs, Published, StateCheckpoint, StoreConfig,
-};
+use holdfast_lane::{Founding, KeptStates, Lane, LaneConfig, PlantedBugs, Published, StoreConfig};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -79,10 +77,9 @@ pub(crate) struct Begin {
     pub(crate) oldest: OldestSlot,
     /// Where work for the store is left; `None` without one.
     pub(crate) desk: Option<StoreDesk>,
+    /// Where states to be kept are left; `None` when none are.
+    pub(crate) state_desk: Option<StateDesk>,
 }
-
-/// The states that shards start from, by shard.
-pub(crate) type Checkpoints = BTreeMap<ShardId, StateCheckpoint>;
 
 /// The lane's configuration of a node alone.
 pub(crate) fn lane_config(
@@ -127,14 +124,14 @@ pub(crate) fn start(
     options: &Options,
     directory: DataDirectory,
     config: LaneConfig,
-    checkpoints: Checkpoints,
+    kept: KeptStates,
 ) -> Result<StartedLane, Report> {
     let (progress_out, progress) = channel();
     let (begin, begin_in) = channel();
     let options = options.clone();
     let thread = Builder::new()
         .name("lane-0".to_owned())
-        .spawn(move || body(&options, directory, config, checkpoints, &progress_out, &begin_in))
+        .spawn(move || body(&options, directory, config, kept, &progress_out, &begin_in))
         .map_err(|error| {
             Report::new(
                 Code::SystemRefused,
@@ -166,7 +163,7 @@ fn body(
     options: &Options,
     directory: DataDirectory,
     config: LaneConfig,
-    checkpoints: Checkpoints,
+    kept: KeptStates,
     progress: &Sender<Progress>,
     begin: &Receiver<Begin>,
 ) -> LaneEnd {
@@ -192,10 +189,10 @@ fn body(
         }
     };
     tell(Progress::Opened(disk.waker(), Box::new(disk.status())));
-    let Ok(Begin { door, broker, node, pulse, oldest, desk }) = begin.recv() else {
+    let Ok(Begin { door, broker, node, pulse, oldest, desk, state_desk }) = begin.recv() else {
         return LaneEnd::Stopped;
     };
-    let lane = match make_or_recover(options, directory, config, checkpoints, disk) {
+    let lane = match make_or_recover(options, directory, config, kept, disk) {
         Ok(lane) => lane,
         Err(report) => {
             tell(Progress::Failed(Box::new(report)));
@@ -213,14 +210,19 @@ fn body(
             desk.leave(work);
         }
     };
-    run(lane, &door, pulse, publish, store_work, || tell(Progress::Ready))
+    let state_work = |work| {
+        if let Some(desk) = &state_desk {
+            desk.leave(work);
+        }
+    };
+    run(lane, &door, pulse, publish, store_work, state_work, || tell(Progress::Ready))
 }
 
 fn make_or_recover(
     options: &Options,
     mut directory: DataDirectory,
     config: LaneConfig,
-    checkpoints: Checkpoints,
+    kept: KeptStates,
     mut disk: AnyDisk,
 ) -> Result<Lane<AnyDisk>, Report> {
     let path = directory.lane_path();
@@ -230,7 +232,7 @@ fn make_or_recover(
             .map_err(|error| of_wal(&path, options.wal_backend, &error))?;
         directory.mark_log_made()?;
     }
-    Lane::open(disk, config, checkpoints, KernelClock.now()).map_err(|error| match error {
+    Lane::open_kept(disk, config, kept, KernelClock.now()).map_err(|error| match error {
         DriverError::Wal(error) => of_wal(&path, options.wal_backend, &error),
         other => of_recovery(&path, &other),
     })

@@ -19,6 +19,7 @@ pub fn render(node: &Node, lane: Option<&LaneSnapshot>) -> String {
     connections(&mut page, node);
     lane_and_wal(&mut page, node, lane);
     store(&mut page, node, lane);
+    state(&mut page, node);
     cluster(&mut page, node, lane);
     let metrics = &node.metrics;
     page.many(
@@ -140,6 +141,16 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
         &STORE_CACHE_MAX,
         node.store_url.as_ref().map_or(0.0, |_| node.store_cache_bytes as f64),
     );
+}
+
+fn state(page: &mut Exposition, node: &Node) {
+    let state = &node.state;
+    page.one(&STATE_FAILING, f64::from(u8::from(state.failing().is_some())));
+    page.one(&STATE_FAILURES, state.failures.get() as f64);
+    page.one(&STATE_REBUILDS, state.rebuilds.get() as f64);
+    page.one(&STATE_WRITES, state.writes.get() as f64);
+    page.one(&STATE_WRITTEN, state.written_bytes.get() as f64);
+    page.one(&STATE_FLUSHES, state.flushes.get() as f64);
 }
 
 fn cluster(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {

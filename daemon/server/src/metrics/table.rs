@@ -151,7 +151,7 @@ metrics! {
     STORE_DELETIONS = "holdfast_store_deletions_total", Counter, [],
         "Objects deleted, since all their records were.";
     STORE_CHECKPOINTS = "holdfast_store_checkpoints_total", Counter, [],
-        "States of shards kept beside the log and in the store.";
+        "States of shards kept whole in the store.";
     STORE_READS = "holdfast_store_reads_total", Counter, [],
         "Ranged reads for consumers, those ahead of them included.";
     STORE_READ = "holdfast_store_read_bytes_total", Counter, [],
@@ -165,6 +165,19 @@ metrics! {
         "Memory taken by blocks and footers of objects.";
     STORE_CACHE_MAX = "holdfast_store_cache_max_bytes", Gauge, [],
         "The limit on it (store.cache).";
+    STATE_FAILING = "holdfast_state_failing", Gauge, [],
+        "1 while states of shards are not kept beside the log, so that it is not trimmed; /status says \
+         why.";
+    STATE_FAILURES = "holdfast_state_failures_total", Counter, [],
+        "Writes, flushes and openings of the store of states that failed.";
+    STATE_REBUILDS = "holdfast_state_rebuilds_total", Counter, [],
+        "Times the store of states was damaged, moved aside and begun anew.";
+    STATE_WRITES = "holdfast_state_writes_total", Counter, [],
+        "Batches of changed rows written, each of one shard with the entry it reflects.";
+    STATE_WRITTEN = "holdfast_state_written_bytes_total", Counter, [],
+        "Bytes of these rows.";
+    STATE_FLUSHES = "holdfast_state_flushes_total", Counter, [],
+        "Times everything written was made durable.";
     TOPICS = "holdfast_topics", Gauge, [],
         "Topics of the cluster.";
     PARTITIONS = "holdfast_partitions", Gauge, [],

@@ -1,11 +1,9 @@
-//! States of shards where a start finds them: a file beside the log, and an object in the store.
+//! States of shards in the object store: what a start begins with when nothing lies beside the log.
 //!
 //! ```text
-//! <data>/state/<shard>-<replica>.checkpoint        the newest; written beside, synced, renamed, synced
-//! <cluster>/<shard>/state/<applied>                the newest two, in the store
+//! <cluster>/<shard>/state/<applied>                the newest two
 //!
-//! start:  file whole and ours ─▶ that one
-//!         missing or damaged  ─▶ the newest valid one of the store ─▶ none: the log from its beginning
+//! start: the newest valid one ─▶ none: the log from its beginning
 //! ```
 //!
 //! Nothing is believed but a whole checkpoint of this cluster, shard and replica. A start without one is
@@ -16,86 +14,13 @@ use holdfast_base::{ClusterId, ReplicaId, ShardId};
 use holdfast_lane::StateCheckpoint;
 use holdfast_tier::store::{Store, StoreError};
 use holdfast_tier::{Checkpoint, StoreKey, state_directory};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 
-/// States of all of a node's records: as private as they are.
-const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 /// Kept in the store.
 const KEPT: usize = 2;
 /// Listed at a time; there are never more than a few.
 const LISTED_MAX: usize = 1000;
 /// A checkpoint in the store is read so much at a time.
 const PART_BYTES: u64 = 8 << 20;
-
-/// The directory of checkpoint files.
-#[derive(Clone, Debug)]
-pub struct CheckpointFiles {
-    directory: PathBuf,
-}
-
-impl CheckpointFiles {
-    /// Opens the directory, or makes it.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn open(directory: &Path) -> io::Result<CheckpointFiles> {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        if let Some(above) = directory.parent() {
-            File::open(above)?.sync_all()?;
-        }
-        Ok(CheckpointFiles { directory: directory.to_owned() })
-    }
-
-    /// Replaces the shard's checkpoint; `Ok` once no power cut takes it. Blocks.
-    ///
-    /// # Errors
-    /// As the file system says; the one before is then still there.
-    pub fn write(&self, shard: ShardId, replica: ReplicaId, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(shard, replica);
-        let beside = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(FILE_MODE)
-            .open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(&self.directory)?.sync_all()
-    }
-
-    /// The shard's checkpoint; `None` if there never was one.
-    ///
-    /// # Errors
-    /// Why the one that is there cannot be believed, in words, for the log.
-    pub fn read(
-        &self,
-        cluster: ClusterId,
-        shard: ShardId,
-        replica: ReplicaId,
-    ) -> Result<Option<StateCheckpoint>, String> {
-        let path = self.path(shard, replica);
-        let said = |why: String| format!("{}: {why}", path.display());
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(said(error.to_string())),
-        };
-        believed(&bytes, cluster, shard, replica).map(Some).map_err(said)
-    }
-
-    fn path(&self, shard: ShardId, replica: ReplicaId) -> PathBuf {
-        self.directory.join(format!("{}-{}.checkpoint", shard.0, replica.0))
-    }
-}
 
 /// The bytes of a checkpoint.
 pub(super) fn encode(state: &StateCheckpoint) -> (StoreKey, Vec<u8>) {

@@ -11,10 +11,9 @@
 //! an upload ([`Stored::NotUploaded`]); a store that fails never does.
 
 use super::backoff::Backoff;
-use super::checkpoints::{self, CheckpointFiles};
+use super::checkpoints;
 use super::counters::StoreCounters;
 use super::log_source::{Log, LogSource};
-use bytes::Bytes;
 use holdfast_base::{Clock, SplitMix64};
 use holdfast_broker::LaneClient;
 use holdfast_lane::{MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
@@ -38,8 +37,6 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     /// The lane's log.
     pub log: Log,
-    /// Checkpoints beside it.
-    pub files: CheckpointFiles,
     /// Where answers go.
     pub lane: Arc<dyn LaneClient>,
     /// What is shown.
@@ -195,17 +192,9 @@ impl Worker {
     }
 
     async fn checkpoint(&self, state: &StateCheckpoint) -> Result<(), Failed> {
-        let (shard, replica) = (state.shard, state.replica);
+        let shard = state.shard;
         let (key, bytes) = checkpoints::encode(state);
-        let bytes = Bytes::from(bytes);
-        let (files, written) = (self.files.clone(), bytes.clone());
-        let write = move || files.write(shard, replica, &written);
-        match tokio::task::spawn_blocking(write).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(format!("a checkpoint cannot be written: {error}")),
-            Err(error) => return Err(error.to_string()),
-        }
-        checkpoints::put(&*self.store, &key, &bytes).await?;
+        checkpoints::put(&*self.store, &key, &bytes.into()).await?;
         self.counters.checkpoints.add(1);
         if let Err(error) = checkpoints::delete_older(&*self.store, state.cluster, shard).await {
             // The next one tries again; too many do no harm.

@@ -1,7 +1,6 @@
 //! What a start believes.
 
 use super::*;
-use crate::store::testing::Scratch;
 use holdfast_base::{Index, Term};
 use holdfast_tier::store::MemoryStore;
 
@@ -19,40 +18,21 @@ fn state(applied: u64) -> StateCheckpoint {
     }
 }
 
-fn files(directory: &Scratch) -> CheckpointFiles {
-    CheckpointFiles::open(&directory.path().join("state")).expect("it can be made")
-}
-
-#[test]
-fn the_newest_checkpoint_written_is_the_one_read() {
-    let directory = Scratch::new();
-    let files = files(&directory);
-    let read = || files.read(CLUSTER, ShardId(3), ReplicaId(4));
-    assert_eq!(read(), Ok(None));
-    for applied in [5, 9] {
-        files.write(ShardId(3), ReplicaId(4), &encode(&state(applied)).1).expect("written");
-        assert_eq!(read(), Ok(Some(state(applied))));
-    }
-    assert_eq!(files.read(CLUSTER, ShardId(3), ReplicaId(5)), Ok(None));
-}
-
 #[test]
 fn a_checkpoint_that_is_cut_changed_or_anothers_is_not_believed() {
-    let directory = Scratch::new();
-    let files = files(&directory);
+    let believed = |bytes: &[u8]| believed(bytes, CLUSTER, ShardId(3), ReplicaId(4));
     let good = encode(&state(5)).1;
+    assert_eq!(believed(&good), Ok(state(5)));
     for at in (0..good.len()).step_by(37) {
         let mut bad = good.clone();
         bad[at] ^= 4;
-        files.write(ShardId(3), ReplicaId(4), &bad).expect("written");
-        assert!(files.read(CLUSTER, ShardId(3), ReplicaId(4)).is_err(), "byte {at}");
-        files.write(ShardId(3), ReplicaId(4), &good[..at]).expect("written");
-        assert!(files.read(CLUSTER, ShardId(3), ReplicaId(4)).is_err(), "{at} bytes");
+        assert!(believed(&bad).is_err(), "byte {at}");
+        assert!(believed(&good[..at]).is_err(), "{at} bytes");
     }
-    files.write(ShardId(3), ReplicaId(8), &good).expect("written");
-    assert!(files.read(CLUSTER, ShardId(3), ReplicaId(8)).is_err(), "another replica's");
-    files.write(ShardId(3), ReplicaId(4), &good).expect("written");
-    assert!(files.read(ClusterId([2; 16]), ShardId(3), ReplicaId(4)).is_err(), "another cluster's");
+    let anothers = super::believed(&good, CLUSTER, ShardId(3), ReplicaId(8));
+    assert!(anothers.is_err(), "another replica's");
+    let anothers = super::believed(&good, ClusterId([2; 16]), ShardId(3), ReplicaId(4));
+    assert!(anothers.is_err(), "another cluster's");
 }
 
 #[tokio::test]
