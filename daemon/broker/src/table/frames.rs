@@ -97,7 +97,7 @@ fn oblige(request: Request) -> Answer {
         Request::AlterConfigs(resources, _) => {
             Answer::AlterConfigs(resources.iter().map(|_| Ok(())).collect())
         }
-        Request::Stored(_) => Answer::Stored,
+        Request::Stored(_) | Request::Kept(_) => Answer::Stored,
         Request::DescribeLogDir => Answer::DescribeLogDir(LogDir {
             total_bytes: 1 << 33,
             usable_bytes: 1 << 32,
@@ -212,7 +212,7 @@ fn refuse(request: Request) -> Answer {
         Request::AlterConfigs(resources, _) => {
             Answer::AlterConfigs(resources.iter().map(|_| Err(admin())).collect())
         }
-        Request::Stored(_) => Answer::Stored,
+        Request::Stored(_) | Request::Kept(_) => Answer::Stored,
         Request::DescribeLogDir => Answer::DescribeLogDir(LogDir {
             total_bytes: 0,
             usable_bytes: 0,

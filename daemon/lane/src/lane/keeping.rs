@@ -32,9 +32,6 @@ const PRESSED_FLUSH_NS: u64 = 1_000_000_000;
 /// commands an entry about 64 MiB.
 const FLUSH_ENTRIES: u64 = 600_000;
 
-/// An entry, and the newest entry time up to it.
-type Reflected = (Index, i64);
-
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
     on: bool,
@@ -52,15 +49,15 @@ struct Local {
     whole: bool,
     under_way: bool,
     /// What was handed out last reflects this.
-    handed: Reflected,
+    handed: Index,
     /// As it was when the flush under way was asked for.
-    flushing: Reflected,
+    flushing: Index,
     /// Survives any crash.
-    checkpointed: Reflected,
+    checkpointed: Index,
     last_ns: u64,
 }
 
-const NOTHING: Reflected = (Index(0), i64::MIN);
+const NOTHING: Index = Index(0);
 
 impl Keeping {
     pub(super) fn begin<'a>(
@@ -71,7 +68,7 @@ impl Keeping {
     ) -> Keeping {
         let entry = |shard: &ShardId| {
             let state = local.get(shard);
-            let there = state.map_or(NOTHING, |state| (state.applied, state.time_ms));
+            let there = state.map_or(NOTHING, |state| state.applied);
             let last_ns = now.boottime_ns;
             let whole = state.is_none();
             let (handed, flushing, checkpointed) = (there, there, there);
@@ -87,15 +84,9 @@ impl Keeping {
 
     /// How far the log may go, by what is kept here.
     pub(super) fn checkpointed(&self, shard: ShardId) -> Index {
-        if self.on { self.reflected(shard).0 } else { Index(u64::MAX) }
-    }
-
-    /// Newest entry time in what is kept here.
-    pub(super) fn time_ms(&self, shard: ShardId) -> i64 {
-        if self.on { self.reflected(shard).1 } else { i64::MAX }
-    }
-
-    fn reflected(&self, shard: ShardId) -> Reflected {
+        if !self.on {
+            return Index(u64::MAX);
+        }
         self.shards.get(&shard).map_or(NOTHING, |local| local.checkpointed)
     }
 }
@@ -116,7 +107,7 @@ impl<D: Disk> Lane<D> {
             self.keep_if_due(shard, now);
         }
         let keeping = &mut self.keeping;
-        let behind = keeping.shards.values().map(|local| local.handed.0.0 - local.checkpointed.0.0);
+        let behind = keeping.shards.values().map(|local| local.handed.0 - local.checkpointed.0);
         let behind: u64 = behind.fold(0, u64::saturating_add);
         let after_ns = if wanted { PRESSED_FLUSH_NS } else { flush_every_ns };
         let is_due = now.boottime_ns >= keeping.last_flush_ns.saturating_add(after_ns)
@@ -135,7 +126,7 @@ impl<D: Disk> Lane<D> {
         let Some(machine) = self.driver.machine_mut(shard) else { return };
         let is_due = now.boottime_ns >= local.last_ns.saturating_add(KEEP_NS)
             || machine.dirty_rows() >= KEEP_ROWS;
-        let has_moved = reflects.applied > local.handed.0;
+        let has_moved = reflects.applied > local.handed;
         if local.under_way || !is_due || !has_moved {
             return;
         }
@@ -143,7 +134,7 @@ impl<D: Disk> Lane<D> {
         let rows = if whole { machine.begin_rows() } else { machine.take_dirty() };
         local.under_way = true;
         local.last_ns = now.boottime_ns;
-        local.handed = (reflects.applied, reflects.time_ms);
+        local.handed = reflects.applied;
         self.keeping.work.push(StateWork::Keep(KeptChanges {
             life: self.keeping.life,
             cluster: self.config.founding.cluster,
