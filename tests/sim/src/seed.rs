@@ -36,6 +36,8 @@ const FAULTS_NS_MAX: u64 = 90_000_000_000;
 const FULL_NS_MAX: u64 = 30_000_000_000;
 /// A run that met no crash meets one at its end, and has so long to come back.
 const CRASH_NS: u64 = 3_000_000_000;
+/// Ten times what a run takes.
+const EVENTS_MAX: u64 = 2_000_000;
 /// After healing, every partition takes a write within this time.
 const WRITABLE_WITHIN_NS: u64 = 10_000_000_000;
 /// The same where a full log must be emptied into objects first.
@@ -209,8 +211,16 @@ impl Sim {
             if let Some(value) = done(self) {
                 return Some(value);
             }
+            if self.runs_away() {
+                break;
+            }
         }
         None
+    }
+
+    /// Something is done over and over: the run is not worth its end.
+    fn runs_away(&self) -> bool {
+        self.world.trace.events() > EVENTS_MAX
     }
 
     fn happen(&mut self, event: Event) {
@@ -369,6 +379,9 @@ impl Sim {
     }
 
     fn judge(mut self, seed: u64, options: Options) -> SeedResult {
+        if self.runs_away() {
+            self.world.broken.push(format!("runs-away: more than {EVENTS_MAX} events"));
+        }
         self.compare_replicas();
         self.world.note_all_probes();
         let report = check(&self.world.history, Expectations::default());
