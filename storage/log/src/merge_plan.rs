@@ -178,21 +178,27 @@ impl<'a> Gathered<'a> {
         run: Range<usize>,
         rows_min: usize,
     ) {
-        let first_bytes: u64 =
-            rows.range(run.clone()).take(rows_min).map(|row| u64::from(row.len_bytes)).sum();
-        let has_room = rows_min == 1 || self.len_bytes + first_bytes <= self.room_bytes;
-        if run.len() < rows_min || !has_room || self.partitions == OBJECT_PARTITIONS_MAX {
+        if self.partitions == OBJECT_PARTITIONS_MAX {
             return;
         }
-        let before = self.len_bytes;
-        for row in rows.range(run) {
-            let bytes = u64::from(row.len_bytes);
-            let new = !self.sources.contains_key(&row.number);
-            let fits = self.len_bytes == 0 || self.len_bytes + bytes <= self.room_bytes;
-            if !fits || new && self.sources.len() == MERGE_SOURCES_MAX {
+        let (mut bytes, mut sources, mut count) = (self.len_bytes, self.sources.len(), 0);
+        for row in rows.range(run.clone()) {
+            let row_bytes = u64::from(row.len_bytes);
+            sources += usize::from(!self.sources.contains_key(&row.number));
+            let fits = bytes == 0 || bytes + row_bytes <= self.room_bytes;
+            if !fits || sources > MERGE_SOURCES_MAX {
                 break;
             }
-            self.len_bytes += bytes;
+            bytes += row_bytes;
+            count += 1;
+        }
+        // One row by size would become the same row again, and so for ever.
+        if count == 0 || count < rows_min {
+            return;
+        }
+        self.len_bytes = bytes;
+        self.partitions += 1;
+        for row in rows.range(run).take(count) {
             self.sources.entry(row.number).or_default().push(MergePart {
                 partition: *key,
                 from_offset: row.base_offset.max(log_start),
@@ -200,7 +206,6 @@ impl<'a> Gathered<'a> {
                 len_bytes: row.len_bytes,
             });
         }
-        self.partitions += usize::from(self.len_bytes > before);
     }
 
     fn finish(self, cluster: ClusterId, shard: ShardId) -> Option<MergePlan> {
