@@ -22,7 +22,7 @@ macro_rules! pages {
 const PAGES: &[(&str, &str)] = pages![
     "HF-1001", "HF-1002", "HF-1003", "HF-1004", "HF-1005", "HF-1006", "HF-1007", "HF-1008",
     "HF-1009", "HF-1010", "HF-1011", "HF-1012", "HF-1013", "HF-1014", "HF-1015", "HF-1016",
-    "HF-1017",
+    "HF-1017", "HF-1018", "HF-1019", "HF-1020",
 ];
 
 /// Options of `explain`.
