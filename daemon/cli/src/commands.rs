@@ -9,6 +9,7 @@ mod explain;
 mod group;
 mod health;
 mod man;
+mod object;
 mod produce;
 mod status;
 mod store;
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     /// Look into a stopped node's write-ahead log; nothing is written
     #[command(subcommand)]
     Wal(wal::WalCommand),
+    /// Look into an object store; nothing is written
+    #[command(subcommand)]
+    Object(object::ObjectCommand),
     /// Is an object store fit for history?
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -70,6 +74,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<()> {
         Command::Consume(args) => consume::run(&args, context),
         Command::Config(command) => config::run(command, context),
         Command::Wal(command) => wal::run(command),
+        Command::Object(command) => object::run(command),
         Command::Store(command) => store::run(command),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args, context),

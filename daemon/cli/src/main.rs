@@ -14,6 +14,7 @@
 
 mod admin;
 mod args;
+mod bucket;
 mod client;
 mod clock;
 mod commands;
