@@ -42,6 +42,24 @@ pub enum StoreWork {
     Checkpoint(StateCheckpoint),
 }
 
+impl StoreWork {
+    /// The object it writes.
+    #[must_use]
+    pub fn writes(&self) -> Option<ObjectId> {
+        match self {
+            StoreWork::Upload(job) => Some(job.identity.object),
+            StoreWork::Merge(job) => Some(job.identity.object),
+            StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
+        }
+    }
+
+    /// Whether `other` need not be done any more: it writes the object that this deletes.
+    #[must_use]
+    pub fn withdraws(&self, other: &StoreWork) -> bool {
+        matches!(self, StoreWork::Delete { object, .. } if other.writes() == Some(object.object))
+    }
+}
+
 /// An object that is announced.
 #[derive(Clone, Debug)]
 pub struct UploadJob {

@@ -182,6 +182,43 @@ impl PlanBuilder {
 }
 
 impl ObjectPlan {
+    /// The plan of a range of which only entries with batches are named, ascending.
+    ///
+    /// # Errors
+    /// When they are none of an object.
+    pub fn of_entries(
+        identity: ObjectIdentity,
+        (first, last): (Index, Index),
+        last_term: Term,
+        created_ms: i64,
+        entries: impl IntoIterator<Item = (Index, Vec<BatchRow>)>,
+    ) -> Result<ObjectPlan, BuildError> {
+        let mut builder = PlanBuilder::new(identity, first);
+        // Only the last entry's term is written down, and terms do not descend.
+        let mut push =
+            |index: Index, rows: &[BatchRow]| match builder.push_entry(index, last_term, rows)? {
+                Taken::Yes => Ok(()),
+                Taken::Full => {
+                    let bytes = rows.iter().map(|row| u64::from(row.len_bytes)).sum();
+                    Err(BuildError::EntryTooLarge { at: index, bytes, batches: rows.len() })
+                }
+            };
+        let mut next = first;
+        for (index, rows) in entries {
+            while next < index {
+                push(next, &[])?;
+                next = next.next();
+            }
+            push(index, &rows)?;
+            next = next.next();
+        }
+        while next <= last {
+            push(next, &[])?;
+            next = next.next();
+        }
+        builder.finish(created_ms)
+    }
+
     /// What the object's head will say.
     #[must_use]
     pub fn head(&self) -> &ObjectHead {

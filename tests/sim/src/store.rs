@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use holdfast_base::{Rng, ShardId, SplitMix64};
-use holdfast_lane::{ObjectId, Request, StoreWork, Stored, Ticket};
+use holdfast_lane::{Request, StoreWork, Stored, Ticket};
 use holdfast_log::ObjectKind;
 use holdfast_tier::StoreKey;
 use holdfast_tier::store::{Fault, MemoryStore};
@@ -223,11 +223,8 @@ impl World {
         self.note_asked(place, &work);
         let now_ns = self.now_ns;
         let desk = &mut self.nodes[place].desk;
-        if let StoreWork::Delete { object, .. } = &work {
-            let waiting = &mut desk.workers[worker_of(&work)].waiting;
-            waiting.retain(|one| uploaded_by(&one.work) != Some(object.object));
-        }
         let worker = worker_of(&work);
+        desk.workers[worker].waiting.retain(|one| !work.withdraws(&one.work));
         let one = Waiting { work, not_before_ns: now_ns, pause_ns: PAUSE_FIRST_NS };
         desk.workers[worker].waiting.push(one);
         self.tend(place, worker);
@@ -295,13 +292,13 @@ impl World {
             Err(why) => {
                 self.trace.tell(now_ns, Some(place), || format!("{}: {why}", name_of(&one.work)));
                 self.states.reach(State::StoreTriedAgain);
-                if uploaded_by(&one.work).is_some() {
+                if one.work.writes().is_some() {
                     self.states.reach(State::UploadTriedAgain);
                 }
                 one.not_before_ns = now_ns + one.pause_ns;
                 one.pause_ns = (one.pause_ns * 2).min(PAUSE_LAST_NS);
                 let waiting = &mut self.nodes[place].desk.workers[worker].waiting;
-                if !is_withdrawn(waiting, &one.work) {
+                if !waiting.iter().any(|other| other.work.withdraws(&one.work)) {
                     waiting.push(one);
                 }
             }
@@ -367,17 +364,4 @@ fn name_of(work: &StoreWork) -> &'static str {
         StoreWork::Delete { .. } => "an object is not deleted",
         StoreWork::Checkpoint(_) => "a state is not kept",
     }
-}
-
-fn uploaded_by(work: &StoreWork) -> Option<ObjectId> {
-    match work {
-        StoreWork::Upload(job) => Some(job.identity.object),
-        StoreWork::Merge(job) => Some(job.identity.object),
-        StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
-    }
-}
-
-fn is_withdrawn(waiting: &[Waiting], work: &StoreWork) -> bool {
-    let deletes = |one: &Waiting, id: ObjectId| matches!(&one.work, StoreWork::Delete { object, .. } if object.object == id);
-    uploaded_by(work).is_some_and(|id| waiting.iter().any(|one| deletes(one, id)))
 }

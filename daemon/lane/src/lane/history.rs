@@ -695,13 +695,7 @@ impl Upload {
 
     /// Until its manifest is applied.
     fn is_open(&self, state: &Shard) -> bool {
-        let row = state.object(self.intent.object);
-        match self.phase {
-            Phase::Announce | Phase::Announced => true,
-            Phase::Writing | Phase::Written(_) | Phase::Committing(_) => {
-                row.is_some_and(|row| row.state == ObjectState::Intended)
-            }
-        }
+        self.phase.is_open(state, self.intent.object)
     }
 
     fn proposed(&mut self) {
@@ -714,6 +708,16 @@ impl Upload {
 }
 
 impl Phase {
+    /// Until the manifest of `object` is applied.
+    pub(super) fn is_open(&self, state: &Shard, object: ObjectId) -> bool {
+        match self {
+            Phase::Announce | Phase::Announced => true,
+            Phase::Writing | Phase::Written(_) | Phase::Committing(_) => {
+                state.object(object).is_some_and(|row| row.state == ObjectState::Intended)
+            }
+        }
+    }
+
     pub(super) fn proposed(&mut self) {
         *self = match std::mem::replace(self, Phase::Announced) {
             Phase::Announce => Phase::Announced,

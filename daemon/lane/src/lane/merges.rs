@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_base::{ClusterId, Now, Rng, ShardId, Term};
 use holdfast_log::{
-    CommandOutcome, Intent, Manifest, MergePlan, MergeRule, ObjectId, ObjectRow, ObjectState,
-    Shard, plan_merge,
+    CommandOutcome, Intent, Manifest, MergePlan, MergeRule, ObjectId, ObjectRow, Shard, plan_merge,
 };
 
 use super::history::{ObjectCommand, Phase, new_object};
@@ -205,12 +204,6 @@ impl Merges {
 impl Merge {
     /// Until its manifest is applied.
     fn is_open(&self, state: &Shard) -> bool {
-        let row = state.object(self.intent.object);
-        match self.phase {
-            Phase::Announce | Phase::Announced => true,
-            Phase::Writing | Phase::Written(_) | Phase::Committing(_) => {
-                row.is_some_and(|row| row.state == ObjectState::Intended)
-            }
-        }
+        self.phase.is_open(state, self.intent.object)
     }
 }

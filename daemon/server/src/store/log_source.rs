@@ -14,12 +14,10 @@
 //! run is copied out of it, or a thin partition would hold the gaps too.
 
 use bytes::Bytes;
-use holdfast_base::{Index, PartitionKey};
+use holdfast_base::PartitionKey;
 use holdfast_io::SegmentReader;
-use holdfast_lane::UploadJob;
-use holdfast_tier::{
-    BatchRow, BatchSource, BuildError, ObjectPlan, PlanBuilder, PlannedBatch, SourceError, Taken,
-};
+use holdfast_lane::{UploadEntry, UploadJob};
+use holdfast_tier::{BatchRow, BatchSource, BuildError, ObjectPlan, PlannedBatch, SourceError};
 use holdfast_wal::{Extent, OldestSegment};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -65,42 +63,20 @@ impl LogSource {
     /// # Errors
     /// When the job is none of an object.
     pub fn plan(job: &UploadJob, log: &Log) -> Result<(ObjectPlan, LogSource), BuildError> {
-        let mut builder = PlanBuilder::new(job.identity, job.first_index);
+        let rows = |entry: &UploadEntry| (entry.index, entry.batches.iter().map(row_of).collect());
+        let (range, entries) = ((job.first_index, job.last_index), job.entries.iter().map(rows));
+        let plan =
+            ObjectPlan::of_entries(job.identity, range, job.last_term, job.created_ms, entries)?;
         let mut places = BTreeMap::new();
-        let mut push = |index: Index, rows: &[BatchRow]| {
-            // Only the last entry's term is written down, and terms do not descend.
-            match builder.push_entry(index, job.last_term, rows)? {
-                Taken::Yes => Ok(()),
-                Taken::Full => {
-                    let bytes = rows.iter().map(|row| u64::from(row.len_bytes)).sum();
-                    Err(BuildError::EntryTooLarge { at: index, bytes, batches: rows.len() })
-                }
-            }
-        };
-        let mut next = job.first_index;
-        for entry in &job.entries {
-            while next < entry.index {
-                push(next, &[])?;
-                next = next.next();
-            }
-            let rows: Vec<BatchRow> = entry.batches.iter().map(row_of).collect();
-            push(entry.index, &rows)?;
-            for batch in &entry.batches {
-                let place = Place {
-                    partition: batch.partition,
-                    base_offset: batch.base_offset,
-                    file: Arc::clone(&batch.file),
-                    extent: batch.extent,
-                };
-                places.insert((batch.partition, batch.base_offset), place);
-            }
-            next = next.next();
+        for batch in job.entries.iter().flat_map(|entry| &entry.batches) {
+            let place = Place {
+                partition: batch.partition,
+                base_offset: batch.base_offset,
+                file: Arc::clone(&batch.file),
+                extent: batch.extent,
+            };
+            places.insert((batch.partition, batch.base_offset), place);
         }
-        while next <= job.last_index {
-            push(next, &[])?;
-            next = next.next();
-        }
-        let plan = builder.finish(job.created_ms)?;
         let places = places.into_values().collect();
         Ok((plan, LogSource { log: log.clone(), places, next: 0, ready: VecDeque::new() }))
     }

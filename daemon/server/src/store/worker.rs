@@ -18,7 +18,7 @@ use holdfast_base::{Clock, SplitMix64};
 use holdfast_broker::LaneClient;
 use holdfast_lane::{MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_tier::store::{Action, Store};
-use holdfast_tier::{ObjectHead, ObjectId, ObjectIdentity, ReadBack, StoreKey, merge, upload};
+use holdfast_tier::{ObjectHead, ObjectIdentity, ReadBack, StoreKey, merge, upload};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -98,7 +98,7 @@ impl Worker {
                     while let Ok(work) = asked.try_recv() {
                         take(&mut waiting, work, Instant::now());
                     }
-                    if !is_withdrawn(&waiting, &one.work) {
+                    if !waiting.iter().any(|other| other.work.withdraws(&one.work)) {
                         waiting.push(one);
                     }
                 }
@@ -238,23 +238,8 @@ fn late(limit: Duration) -> Failed {
 
 /// Queues work; a deletion takes the upload of its object along.
 fn take(waiting: &mut Vec<Waiting>, work: StoreWork, now: Instant) {
-    if let StoreWork::Delete { object, .. } = &work {
-        waiting.retain(|one| uploaded_by(&one.work) != Some(object.object));
-    }
+    waiting.retain(|one| !work.withdraws(&one.work));
     waiting.push(Waiting { work, not_before: now, backoff: Backoff::default() });
-}
-
-fn uploaded_by(work: &StoreWork) -> Option<ObjectId> {
-    match work {
-        StoreWork::Upload(job) => Some(job.identity.object),
-        StoreWork::Merge(job) => Some(job.identity.object),
-        StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
-    }
-}
-
-fn is_withdrawn(waiting: &[Waiting], work: &StoreWork) -> bool {
-    let deletes = |one: &Waiting, id: ObjectId| matches!(&one.work, StoreWork::Delete { object, .. } if object.object == id);
-    uploaded_by(work).is_some_and(|id| waiting.iter().any(|one| deletes(one, id)))
 }
 
 #[cfg(test)]

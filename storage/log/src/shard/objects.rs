@@ -52,7 +52,15 @@ impl Objects {
             "its range begins in another object's"
         } else if intent.last_index >= before {
             "its range is not applied"
-        } else if self.announced().count() >= OPEN_INTENTS_MAX {
+        } else {
+            return self.check_room(intent);
+        };
+        Err(Refused::InvalidObject { what })
+    }
+
+    /// Of any object that is announced.
+    fn check_room(&self, intent: &Intent) -> Result<(), Refused> {
+        let what = if self.announced().count() >= OPEN_INTENTS_MAX {
             "too many are announced"
         } else if self.by_id(intent.object).is_some() {
             "its id is known"
@@ -74,12 +82,8 @@ impl Objects {
             "it was planned on what is not applied"
         } else if intent.first_index > intent.last_index || intent.last_index > self.uploaded {
             "its range is not in objects"
-        } else if self.announced().count() >= OPEN_INTENTS_MAX {
-            "too many are announced"
-        } else if self.by_id(intent.object).is_some() {
-            "its id is known"
         } else {
-            return Ok(());
+            return self.check_room(intent);
         };
         Err(Refused::InvalidObject { what })
     }

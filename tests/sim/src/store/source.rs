@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use holdfast_base::{Index, PartitionKey};
+use holdfast_base::PartitionKey;
 use holdfast_io::SimDevice;
-use holdfast_lane::{UploadBatch, UploadJob};
-use holdfast_tier::{
-    BatchRow, BatchSource, BuildError, ObjectPlan, PlanBuilder, PlannedBatch, SourceError, Taken,
-};
+use holdfast_lane::{UploadBatch, UploadEntry, UploadJob};
+use holdfast_tier::{BatchRow, BatchSource, BuildError, ObjectPlan, PlannedBatch, SourceError};
 use holdfast_wal::OldestSegment;
 
 /// What of an object's batches could be read.
@@ -19,26 +17,9 @@ pub(super) struct LogSource {
 
 /// The plan of a job; entries without batches count too.
 pub(super) fn plan_of(job: &UploadJob) -> Result<ObjectPlan, BuildError> {
-    let mut builder = PlanBuilder::new(job.identity, job.first_index);
-    let mut push =
-        |index: Index, rows: &[BatchRow]| match builder.push_entry(index, job.last_term, rows)? {
-            Taken::Yes => Ok(()),
-            Taken::Full => {
-                let bytes = rows.iter().map(|row| u64::from(row.len_bytes)).sum();
-                Err(BuildError::EntryTooLarge { at: index, bytes, batches: rows.len() })
-            }
-        };
-    let mut next = job.first_index;
-    for entry in &job.entries {
-        while next < entry.index {
-            push(next, &[])?;
-            next = next.next();
-        }
-        let rows: Vec<BatchRow> = entry.batches.iter().map(row_of).collect();
-        push(entry.index, &rows)?;
-        next = next.next();
-    }
-    builder.finish(job.created_ms)
+    let rows = |entry: &UploadEntry| (entry.index, entry.batches.iter().map(row_of).collect());
+    let (range, entries) = ((job.first_index, job.last_index), job.entries.iter().map(rows));
+    ObjectPlan::of_entries(job.identity, range, job.last_term, job.created_ms, entries)
 }
 
 fn row_of(batch: &UploadBatch) -> BatchRow {
