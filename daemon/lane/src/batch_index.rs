@@ -71,14 +71,14 @@ impl BatchIndex {
         });
     }
 
-    /// Lets go of batches that end before `log_start`.
-    pub(crate) fn drop_before(&mut self, log_start: i64) {
-        self.drop_while(|row| row.last_offset() < log_start);
+    /// Lets go of batches that end before `log_start`, and returns the segment of the last of them.
+    pub(crate) fn drop_before(&mut self, log_start: i64) -> Option<SegmentNumber> {
+        self.drop_while(|row| row.last_offset() < log_start)
     }
 
     /// Lets go of batches whose segment went: they are in objects, or dead.
     pub(crate) fn drop_before_segment(&mut self, oldest: SegmentNumber) {
-        self.drop_while(|row| row.segment < oldest);
+        let _last = self.drop_while(|row| row.segment < oldest);
     }
 
     /// Where the batches of the WAL begin; `None` without any.
@@ -86,10 +86,12 @@ impl BatchIndex {
         self.rows.front().map(|row| row.base_offset)
     }
 
-    fn drop_while(&mut self, goes: impl Fn(&Row) -> bool) {
+    fn drop_while(&mut self, goes: impl Fn(&Row) -> bool) -> Option<SegmentNumber> {
         let mut lost_ms = None;
+        let mut last = None;
         while let Some(row) = self.rows.front().filter(|row| goes(row)) {
             lost_ms = lost_ms.max(Some(row.max_timestamp_ms));
+            last = Some(row.segment);
             self.held_bytes -= u64::from(row.len_bytes);
             self.rows.pop_front();
         }
@@ -101,6 +103,7 @@ impl BatchIndex {
                 row.greatest_ms = greatest_ms;
             }
         }
+        last
     }
 
     /// The batches from the one that holds `offset` on.
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn a_deleted_batch_no_longer_answers_for_its_time() {
         let mut index = index(&[(0, 4, 100), (5, 9, 30), (10, 10, 50)]);
-        index.drop_before(5);
+        assert_eq!(index.drop_before(5), Some(SegmentNumber(1)));
         assert_eq!(index.at_time(40).map(|row| row.base_offset), Some(10));
         assert_eq!(index.at_time(60).map(|row| row.base_offset), None);
         assert_eq!((index.len(), index.held_bytes()), (2, 18));

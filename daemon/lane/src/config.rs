@@ -54,7 +54,8 @@ pub struct StoreConfig {
     /// than a PUT that nobody waits for may still be on its way to the store.
     pub delete_again_after_ns: u64,
     /// Bytes of what was deleted are nowhere after this: an object that holds them is emptied in half of
-    /// it, what is left being for the merge and for `delete_after_ns`.
+    /// it, what is left being for the merge and for `delete_after_ns`; and the log is erased from half
+    /// of it on.
     pub deletion_delay_ms: i64,
     /// Whether small rows of objects are merged, and how often it is looked for them, on boottime.
     pub merge_every_ns: u64,
@@ -83,13 +84,25 @@ impl StoreConfig {
     };
 }
 
-/// Half of the delay has room for a state to be kept and for readers to leave.
-const fn leaves_room(store: &StoreConfig) -> bool {
-    let needed_ms = (store.delete_after_ns + 2 * store.checkpoint_every_ns) / 1_000_000;
-    needed_ms as i64 <= store.deletion_delay_ms / 2
+impl StoreConfig {
+    /// The shortest `deletion_delay_ms`: half of it has room for a state to be kept and for readers to
+    /// leave.
+    #[must_use]
+    pub const fn deletion_delay_ms_min(&self) -> i64 {
+        2 * ((self.delete_after_ns + 2 * self.checkpoint_every_ns) / 1_000_000) as i64
+    }
+
+    /// How long after a deletion the log begins to be erased.
+    pub(crate) fn erase_after_ns(&self) -> u64 {
+        u64::try_from(self.deletion_delay_ms).unwrap_or(0).saturating_mul(1_000_000) / 2
+    }
 }
 
-const _: () = assert!(leaves_room(&StoreConfig::SOLE_VOTER) && leaves_room(&StoreConfig::DEV));
+const _: () = {
+    let (sole, dev) = (StoreConfig::SOLE_VOTER, StoreConfig::DEV);
+    assert!(sole.deletion_delay_ms_min() <= sole.deletion_delay_ms);
+    assert!(dev.deletion_delay_ms_min() <= dev.deletion_delay_ms);
+};
 
 impl LaneConfig {
     /// Commands and payload of one entry. An eighth of what the WAL takes is left for the locators

@@ -38,6 +38,7 @@ mod alter_configs;
 mod delete_records;
 mod describe;
 mod epoch_ends;
+mod erasure;
 mod expiry_marks;
 mod fetch;
 mod group_offsets;
@@ -57,6 +58,7 @@ mod settle;
 mod shard_zero;
 mod status;
 
+use erasure::Erasure;
 use expiry_marks::ExpiryMarks;
 use fetch::Parked;
 use history::{History, Objects};
@@ -118,6 +120,7 @@ pub struct Lane<D: Disk> {
     batches: BTreeMap<PartitionKey, BatchIndex>,
     files: BTreeMap<SegmentNumber, Arc<str>>,
     history: History,
+    erasure: Erasure,
     keeping: Keeping,
     image: Arc<Image>,
     /// Of this node, as of `image`.
@@ -226,6 +229,7 @@ impl<D: Disk> Lane<D> {
         let image =
             metadata_shard(&driver).map(holdfast_metadata::Metadata::image).unwrap_or_default();
         let settings = BrokerSettings::of(&image, &config.facts);
+        let erasure = Erasure::begin(driver.wal(), config.store, now);
         Ok(Lane {
             rng: SplitMix64::new(config.seed),
             driver,
@@ -239,6 +243,7 @@ impl<D: Disk> Lane<D> {
             batches: replayed.batches,
             files: BTreeMap::new(),
             history: replayed.history,
+            erasure,
             keeping,
             image,
             settings,

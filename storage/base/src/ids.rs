@@ -102,6 +102,34 @@ pub fn format_uuid(bytes: &[u8; 16]) -> String {
     text
 }
 
+/// The other way; `None` when it is not what [`format_uuid`] writes.
+#[must_use]
+pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    let mut word = 0_u32;
+    let mut bits = 0;
+    let mut filled = 0;
+    for letter in text.bytes() {
+        let digit = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        word = word << 6 | u32::from(digit);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            *bytes.get_mut(filled)? = (word >> bits) as u8;
+            filled += 1;
+            word &= (1 << bits) - 1;
+        }
+    }
+    (format_uuid(&bytes) == text).then_some(bytes)
+}
+
 macro_rules! uuid_format {
     ($name:ident) => {
         impl fmt::Display for $name {
@@ -131,6 +159,12 @@ mod tests {
             0x66, 0x77,
         ];
         assert_eq!(format_uuid(&bytes), "XyoRkP4HTTyaASIzRFVmdw");
+        assert_eq!(parse_uuid("XyoRkP4HTTyaASIzRFVmdw"), Some(bytes));
+        for wrong in
+            ["", "XyoRkP4HTTyaASIzRFVmd", "XyoRkP4HTTyaASIzRFVmdx", "XyoRkP4HTTyaASIzRFVm w"]
+        {
+            assert_eq!(parse_uuid(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

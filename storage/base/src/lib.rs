@@ -10,7 +10,7 @@ mod time;
 
 pub use ids::{
     BootCount, ClusterId, CoordinatorSlot, LaneId, NodeId, PartitionKey, ReplicaId, ShardId,
-    TopicId, format_uuid,
+    TopicId, format_uuid, parse_uuid,
 };
 pub use position::{Index, Term};
 pub use time::{Clock, Now, Rng, SplitMix64};

@@ -50,6 +50,9 @@ pub struct PlantedBugs {
     pub failed_write_retried_and_acked: bool,
     /// A recovered replica has forgotten its vote.
     pub vote_not_restored: bool,
+    /// A file that was given back is overwritten with zeros before a header says that the log can do
+    /// without it.
+    pub erased_before_header: bool,
 }
 
 /// A lane's WAL as configured.

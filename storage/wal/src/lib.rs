@@ -15,12 +15,14 @@
 mod build;
 mod combine;
 mod config;
+mod erase;
 mod error;
 mod format;
 mod item;
 mod log_reader;
 mod read;
 pub mod recovery;
+mod residue;
 mod space;
 mod status;
 mod trim;
@@ -44,6 +46,7 @@ pub use log_reader::LogReader;
 pub use recovery::{
     Cut, Damage, DamageReason, Facts, Place, Recovered, RecoveredReplica, Verdict, VerdictRow,
 };
+pub use residue::{Residue, residue_in};
 pub use space::Admission;
 pub use status::WalStatus;
 pub use trim::OldestSegment;

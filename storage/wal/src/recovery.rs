@@ -40,6 +40,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use scan::first_frame_of;
+
 pub use replay::{Damage, DamageReason, Recovered, RecoveredReplica};
 
 use crate::item::{FrameNumber, SegmentNumber};

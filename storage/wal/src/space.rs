@@ -3,16 +3,18 @@
 //! ```text
 //! wanted --tick--> creating --Ok--> ready --take--> in use by a segment
 //!    ^---- Full: back off, try again ----'  ^-------- release (trimmed) --'
+//!                                        ready <--> being overwritten with zeros (`erase.rs`)
 //! ```
 //! A segment may take a slot whose file is not there yet; its frames then wait. `Full` is the
 //! device's word: until a create succeeds, capacity is what exists.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use holdfast_io::FileId;
 
 use crate::config::WalConfig;
 use crate::format::{DATA_START, TRAILER_BYTES};
+use crate::item::SegmentNumber;
 
 /// First pause after the device was full; doubles up to [`BACK_OFF_NS_MAX`].
 const BACK_OFF_NS_MIN: u64 = 250_000_000;
@@ -37,8 +39,9 @@ pub(crate) struct Space {
     /// How many are kept zeroed ahead.
     spares_min: usize,
     files: BTreeMap<u32, FileId>,
-    /// Files that held a segment before, or may have: not all zeros.
-    recycled: BTreeSet<u32>,
+    /// Files that may hold bytes of segments that are gone, and the newest of these. One that is not
+    /// here is all zeros, but for the segment that uses it.
+    residue: BTreeMap<u32, SegmentNumber>,
     /// Free files, ready to be taken.
     ready: VecDeque<u32>,
     /// Slots that have no file yet, taken or not, oldest first.
@@ -60,7 +63,7 @@ impl Space {
             files_max: (config.capacity_bytes / config.segment_bytes) as usize,
             spares_min: 1 + config.reserve_bytes.div_ceil(usable) as usize,
             files: BTreeMap::new(),
-            recycled: BTreeSet::new(),
+            residue: BTreeMap::new(),
             ready: VecDeque::new(),
             wanted: VecDeque::new(),
             taken_unready: 0,
@@ -81,20 +84,67 @@ impl Space {
         }
     }
 
-    /// A file found at boot that is not zeros where a header lies.
-    pub(crate) fn not_blank(&mut self, slot: u32) {
-        self.recycled.insert(slot);
+    /// A file found at boot that may hold bytes of segments up to `newest`.
+    pub(crate) fn holds_residue(&mut self, slot: u32, newest: SegmentNumber) {
+        self.residue.insert(slot, newest);
     }
 
-    /// A segment's file is free for another.
-    pub(crate) fn release(&mut self, slot: u32) {
-        self.recycled.insert(slot);
+    /// The file of `segment` is free for another.
+    pub(crate) fn release(&mut self, slot: u32, segment: SegmentNumber) {
+        self.residue.insert(slot, segment);
         self.ready.push_back(slot);
     }
 
-    /// Whether a file may hold a segment's header already.
-    pub(crate) fn is_recycled(&self, slot: u32) -> bool {
-        self.recycled.contains(&slot)
+    /// The newest segment that is gone and whose bytes the file may hold.
+    pub(crate) fn residue(&self, slot: u32) -> Option<SegmentNumber> {
+        self.residue.get(&slot).copied()
+    }
+
+    /// Whether any file may hold bytes of a segment up to `through` that is gone.
+    pub(crate) fn has_residue(&self, through: SegmentNumber) -> bool {
+        self.residue.values().any(|newest| *newest <= through)
+    }
+
+    /// What the file held of segments that are gone is zeros now.
+    pub(crate) fn erased(&mut self, slot: u32) {
+        self.residue.remove(&slot);
+    }
+
+    /// Free files that may hold bytes of segments up to `through`.
+    pub(crate) fn ready_with_residue(&self, through: SegmentNumber) -> Option<u32> {
+        let found = self
+            .ready
+            .iter()
+            .find(|slot| self.residue.get(*slot).is_some_and(|newest| *newest <= through));
+        found.copied()
+    }
+
+    /// A free file that is all zeros.
+    pub(crate) fn ready_and_blank(&self) -> Option<u32> {
+        self.ready.iter().find(|slot| !self.residue.contains_key(*slot)).copied()
+    }
+
+    /// Whether a free file can be withheld for a while without breaking into the reserve: there are
+    /// more, or one could be made.
+    pub(crate) fn can_spare(&self) -> bool {
+        let can_make = !self.full && self.files.len() + self.wanted.len() < self.files_max;
+        self.ready.len() > if can_make { 1 } else { self.spares_min }
+    }
+
+    /// Keeps a free file from being taken, until [`Space::give_back`].
+    pub(crate) fn withhold(&mut self, slot: u32) {
+        self.ready.retain(|ready| *ready != slot);
+    }
+
+    /// The end of [`Space::withhold`].
+    pub(crate) fn give_back(&mut self, slot: u32) {
+        self.ready.push_back(slot);
+    }
+
+    /// The next segment goes into this free file.
+    pub(crate) fn take_next(&mut self, slot: u32) {
+        self.ready.retain(|ready| *ready != slot);
+        self.ready.push_front(slot);
     }
 
     pub(crate) fn file(&self, slot: u32) -> Option<FileId> {

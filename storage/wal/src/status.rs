@@ -57,6 +57,8 @@ pub struct WalStatus {
     pub seals_written: u64,
     /// Since this start: segments given back by trimming.
     pub segments_released: u64,
+    /// Since this start: files overwritten with zeros for a deletion.
+    pub files_erased: u64,
 }
 
 impl<D: Disk> Wal<D> {
@@ -117,6 +119,7 @@ impl<D: Disk> Wal<D> {
             bytes_written: self.counters.frame_bytes,
             seals_written: self.counters.sealed,
             segments_released: self.counters.released,
+            files_erased: self.erase.files,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod erase;
 mod space;
 pub(crate) mod support;
 mod trim;

@@ -94,10 +94,10 @@ impl<D: Disk> Wal<D> {
     /// Makes spares of the oldest segments, as long as nobody needs them.
     pub(crate) fn release_segments(&mut self) {
         while self.oldest_is_free() {
-            let Some((_, segment)) = self.segments.pop_first() else { break };
+            let Some((number, segment)) = self.segments.pop_first() else { break };
             // Before the file can be taken: see `OldestSegment`.
             self.oldest.store(self.oldest_segment().0, Ordering::SeqCst);
-            self.space.release(segment.slot);
+            self.space.release(segment.slot, number);
             self.counters.released += 1;
         }
     }
@@ -111,14 +111,21 @@ impl<D: Disk> Wal<D> {
             // Another replica's entries count no more.
             _ => true,
         };
-        // Until then its frames or the next header may be under way. A damaged segment never gets a
-        // seal, and waits for none.
-        let to_be_sealed = self.sealing.iter().any(|sealing| sealing.trailer.segment == *number);
-        let is_used = |request: &Request| match request {
+        // Until it has its seal, its frames or the next header may be under way. A damaged segment never
+        // gets one, and waits for none.
+        let is_read = |request: &Request| match request {
             Request::Read(read) => read.segment == *number,
-            Request::Seal(segment) => segment == number,
             _ => false,
         };
-        closing.iter().all(passed) && !to_be_sealed && !self.requests.values().any(is_used)
+        closing.iter().all(passed)
+            && !self.awaits_seal(*number)
+            && !self.requests.values().any(is_read)
+    }
+
+    /// Its seal is to be written, or under way.
+    pub(crate) fn awaits_seal(&self, number: SegmentNumber) -> bool {
+        let is_seal = |request: &Request| matches!(request, Request::Seal(of) if *of == number);
+        self.sealing.iter().any(|sealing| sealing.trailer.segment == number)
+            || self.requests.values().any(is_seal)
     }
 }

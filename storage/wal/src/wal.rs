@@ -4,7 +4,7 @@
 //! append -> plan -> fill -> queue -> (window) -> in flight -> done, in order -> durable
 //!                            | waits for: the segment's file, its header, room in W
 //! roll:  header of n+1 -> both copies durable -> frames of n+1 may go
-//!                                             -> all frames of n durable -> seal of n
+//!                                             -> all frames of n durable -> (zeros) -> seal of n
 //! trim:  every replica past what n and all before it hold -> the file of n is a spare
 //! ```
 //!
@@ -22,6 +22,7 @@ use holdfast_io::{BufferPool, Completion, Disk, DiskError, DiskErrorKind, FileId
 
 use crate::build::{self, Draft};
 use crate::config::WalConfig;
+use crate::erase::{Erase, Zeroing};
 use crate::error::WalError;
 use crate::format::frame::{FrameHeader, Row, RowKind};
 use crate::format::seal::{Run, SealIndex, Trailer};
@@ -89,8 +90,10 @@ impl ReplicaLast {
 
 /// A segment header on its way to the device.
 #[derive(Debug)]
-struct HeaderWrite {
+pub(crate) struct HeaderWrite {
     segment: SegmentNumber,
+    /// What it says is the oldest segment of the log.
+    oldest: SegmentNumber,
     /// Copies not yet durable.
     left: u8,
     /// The second copy, where it has to wait for the first: the file held another segment, and one
@@ -113,8 +116,8 @@ pub(crate) struct Tail {
 
 /// Built, not submitted.
 #[derive(Debug)]
-enum Queued {
-    Header { segment: SegmentNumber, copy: Bytes },
+pub(crate) enum Queued {
+    Header { segment: SegmentNumber, oldest: SegmentNumber, copy: Bytes },
     Frame { number: FrameNumber, segment: SegmentNumber, offset: u64, bytes: Bytes },
 }
 
@@ -133,6 +136,8 @@ pub(crate) struct Sealing {
     pub(crate) trailer: Trailer,
     pub(crate) last_frame: FrameNumber,
     pub(crate) next_segment: SegmentNumber,
+    /// What lies between the last frame and the seal, if older segments left bytes there.
+    pub(crate) gap: Option<Zeroing>,
 }
 
 /// What a token stands for.
@@ -141,6 +146,10 @@ pub(crate) enum Request {
     HeaderCopy,
     Frame(FrameNumber),
     Seal(SegmentNumber),
+    /// Zeros over the gap of the next segment to be sealed.
+    Gap,
+    /// Zeros over a file of no segment.
+    Erase,
     Create(u32),
     Read(PendingRead),
 }
@@ -157,18 +166,22 @@ pub struct Wal<D: Disk> {
     /// Number of the oldest of `segments`; raised before the file of an older one is a spare.
     pub(crate) oldest: Arc<AtomicU64>,
     pub(crate) space: Space,
+    /// See `erase.rs`.
+    pub(crate) erase: Erase,
+    /// What the newest durable header says is the oldest segment: files of older ones may be written.
+    pub(crate) published_oldest: SegmentNumber,
     pub(crate) tail: Tail,
     pub(crate) counters: Counters,
     pub(crate) requests: BTreeMap<u64, Request>,
     pub(crate) refused_reads: Vec<(u64, WalError)>,
     pool: BufferPool,
-    queue: VecDeque<Queued>,
+    pub(crate) queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
     pub(crate) in_flight_bytes: u64,
-    header: Option<HeaderWrite>,
+    pub(crate) header: Option<HeaderWrite>,
     pub(crate) sealing: VecDeque<Sealing>,
     next_token: u64,
-    failed: Option<DiskError>,
+    pub(crate) failed: Option<DiskError>,
     failed_told: bool,
     durable_told: FrameNumber,
     /// The `durable` of the last header built.
@@ -217,8 +230,10 @@ impl<D: Disk> Wal<D> {
             oldest: Arc::new(AtomicU64::new(
                 start.segments.keys().next().map_or(start.tail.segment.0, |oldest| oldest.0),
             )),
+            published_oldest: start.segments.keys().next().copied().unwrap_or(start.tail.segment),
             segments: start.segments,
             space: start.space,
+            erase: Erase::default(),
             published: start.durable,
             published_position: start.tail.position,
             last_content: start.durable,
@@ -320,6 +335,7 @@ impl<D: Disk> Wal<D> {
             let name = segment_name(self.config.lane, slot);
             self.disk.submit_create(&name, self.config.segment_bytes, token);
         }
+        self.tend_erase();
         self.pump();
         self.disk.flush_submissions();
         Ok(())
@@ -332,10 +348,10 @@ impl<D: Disk> Wal<D> {
         if self.failed.is_some() {
             return None;
         }
-        match (self.publish_due_ns(), self.space.create_due_ns()) {
-            (Some(publish), Some(create)) => Some(publish.min(create)),
-            (one, other) => one.or(other),
-        }
+        [self.publish_due_ns(), self.space.create_due_ns(), self.erase_due_ns()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes finished requests from the disk, moves `durable`, submits what waited.
@@ -545,7 +561,8 @@ impl<D: Disk> Wal<D> {
 
     /// Opens the next segment behind the tail. Its header is queued before its first frame; the
     /// segment before is sealed once everything in it is durable.
-    fn roll(&mut self) {
+    pub(crate) fn roll(&mut self) {
+        self.prefer_clean_file();
         let slot = self.space.take();
         let number = SegmentNumber(self.tail.segment.0 + 1);
         assert!(
@@ -569,10 +586,21 @@ impl<D: Disk> Wal<D> {
             replicas: self.replicas.values().cloned().collect(),
             tombstones: self.tombstones.iter().copied().collect(),
         };
-        self.queue.push_back(Queued::Header { segment: number, copy: header.encode(&self.config) });
+        self.queue.push_back(Queued::Header {
+            segment: number,
+            oldest: header.oldest,
+            copy: header.encode(&self.config),
+        });
         let index = std::mem::take(&mut self.tail.index);
+        let closed_slot = self.segments[&self.tail.segment].slot;
+        let gap = Zeroing {
+            next: self.tail.offset,
+            end: self.config.segment_bytes
+                - SealIndex::seal_bytes(index.runs.len(), index.batches.len()),
+        };
         self.sealing.push_back(Sealing {
-            trailer: self.tail.trailer(self.segments[&self.tail.segment].slot, self.boot),
+            trailer: self.tail.trailer(closed_slot, self.boot),
+            gap: self.space.residue(closed_slot).map(|_| gap),
             index,
             last_frame: FrameNumber(self.tail.next_frame.0 - 1),
             next_segment: number,
@@ -596,17 +624,18 @@ impl<D: Disk> Wal<D> {
                     if self.header.is_some() {
                         break;
                     }
-                    let Some(Queued::Header { segment, copy }) = self.queue.pop_front() else {
+                    let Some(Queued::Header { segment, oldest, copy }) = self.queue.pop_front()
+                    else {
                         unreachable!("the front was a header")
                     };
                     self.write_header_copy(file, 0, copy.clone());
-                    let second = if self.space.is_recycled(self.segments[&segment].slot) {
+                    let second = if self.space.residue(self.segments[&segment].slot).is_some() {
                         Some((file, copy))
                     } else {
                         self.write_header_copy(file, HEADER_COPY_BYTES, copy);
                         None
                     };
-                    self.header = Some(HeaderWrite { segment, left: 2, second });
+                    self.header = Some(HeaderWrite { segment, oldest, left: 2, second });
                 }
                 Some(Queued::Frame { segment, bytes, .. }) => {
                     let len_bytes = bytes.len() as u64;
@@ -645,11 +674,12 @@ impl<D: Disk> Wal<D> {
     fn header_copy_durable(&mut self) {
         let Some(header) = &mut self.header else { return };
         header.left -= 1;
-        let segment = header.segment;
+        let (segment, oldest) = (header.segment, header.oldest);
         if let Some((file, copy)) = header.second.take() {
             self.write_header_copy(file, HEADER_COPY_BYTES, copy);
         } else if header.left == 0 {
             self.header = None;
+            self.published_oldest = self.published_oldest.max(oldest);
             if let Some(segment) = self.segments.get_mut(&segment) {
                 segment.header_durable = true;
             }
@@ -662,7 +692,7 @@ impl<D: Disk> Wal<D> {
                 self.durable >= sealing.last_frame
                     && self.segments[&sealing.next_segment].header_durable
             });
-            if !ready {
+            if !ready || !self.gap_is_zeros() {
                 break;
             }
             let Some(Sealing { index, trailer, .. }) = self.sealing.pop_front() else { break };
@@ -696,6 +726,7 @@ impl<D: Disk> Wal<D> {
                 self.counters.sealed += 1;
                 if let Some(segment) = self.segments.get_mut(&number) {
                     segment.sealed = true;
+                    self.space.erased(segment.slot);
                 }
                 self.release_segments();
             }
@@ -707,7 +738,8 @@ impl<D: Disk> Wal<D> {
                     self.durable = self.durable.max(first.number);
                 }
             }
-            Request::Create(_) | Request::Read(_) => {}
+            Request::Gap | Request::Create(_) | Request::Read(_) => {}
+            Request::Erase => self.erase_written(),
         }
     }
 

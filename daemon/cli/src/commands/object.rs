@@ -9,7 +9,7 @@
 //! Invariant: an object whose footer cannot be read is never counted as one that holds nothing.
 //!
 //! Caveat: `--residue` looks at records. The states of shards under `state/` name topic ids and no
-//! records, and the write-ahead log of a node is looked at by `holdfast wal`.
+//! records, and the write-ahead log of a node is looked at by `holdfast wal residue`.
 
 #[cfg(test)]
 mod tests;
@@ -22,13 +22,12 @@ use serde_json::{Value, json};
 
 use crate::args::Shown;
 use crate::bucket::BucketArgs;
+use crate::commands::wal::topic_id;
 use crate::errors::{CliError, Kind, Result};
 use crate::output::{Answer, Table, counted, size};
 
 /// Objects asked for with one LIST.
 const PAGE: usize = 1_000;
-/// How Kafka prints an id: 16 bytes in base64url without padding.
-const TOPIC_ID_CHARACTERS: usize = 22;
 
 /// `holdfast object ...`
 #[derive(Subcommand, Debug)]
@@ -50,20 +49,9 @@ pub(crate) struct InspectArgs {
     verify: bool,
     /// Only objects that hold records of this topic; exit code 3 if there is one.
     #[arg(long, value_name = "TOPIC-ID", value_parser = topic_id)]
-    residue: Option<String>,
+    residue: Option<TopicId>,
     #[command(flatten)]
     shown: Shown,
-}
-
-fn topic_id(text: &str) -> std::result::Result<String, String> {
-    let is_one = text.len() == TOPIC_ID_CHARACTERS
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if is_one {
-        return Ok(text.to_owned());
-    }
-    Err("a topic's id has 22 characters, as `holdfast topic describe` prints it; a name is no id, \
-         since a topic made later may have it too"
-        .to_owned())
 }
 
 pub(crate) fn run(command: ObjectCommand) -> Result<()> {
@@ -79,7 +67,7 @@ pub(crate) fn run(command: ObjectCommand) -> Result<()> {
     runtime.block_on(async {
         match (&args.key, &args.residue) {
             (Some(key), _) => inspect_one(&*store, key, args.verify, &args.shown, not_read).await,
-            (None, residue) => inspect_all(&*store, residue.as_deref(), &args, not_read).await,
+            (None, residue) => inspect_all(&*store, *residue, &args, not_read).await,
         }
     })
 }
@@ -93,10 +81,9 @@ struct Found {
 
 impl Found {
     /// Partitions of a topic with records in it.
-    fn of_topic(&self, topic: &str) -> usize {
-        let of = |topic_id: TopicId| topic_id.to_string() == topic;
-        let footer = self.footer.as_ref();
-        footer.map_or(0, |footer| footer.partitions().filter(|row| of(row.partition.topic)).count())
+    fn of_topic(&self, topic: TopicId) -> usize {
+        let Ok(footer) = &self.footer else { return 0 };
+        footer.partitions().filter(|row| row.partition.topic == topic).count()
     }
 
     fn value(&self) -> Value {
@@ -158,7 +145,7 @@ async fn footer_of(store: &dyn Store, listed: &Listed) -> std::result::Result<Fo
 
 async fn inspect_all(
     store: &dyn Store,
-    residue: Option<&str>,
+    residue: Option<TopicId>,
     args: &InspectArgs,
     not_read: impl Fn(String) -> CliError,
 ) -> Result<()> {
@@ -195,7 +182,7 @@ async fn inspect_all(
     });
     let summary = match residue {
         Some(topic) => {
-            value["topic_id"] = json!(topic);
+            value["topic_id"] = json!(topic.to_string());
             format!("{holding} of {} hold records of {topic}", counted(all, "object"))
         }
         None => format!("{}, {} in all", counted(all, "object"), size(bytes as f64)),

@@ -4,6 +4,7 @@
 //! DATA-DIR ─▶ identity ─▶ files, read only ─▶ segments: headers and seals, by storage/FORMAT.md
 //!                                          └▶ recovery itself, its writes kept in memory
 //!                                               ─▶ replicas, verdicts; `verify` reads every entry
+//!          residue: every byte of every file, whether the log still counts on it or not
 //! ```
 //!
 //! Idea: what a start would find is best told by the code that starts. The disk below it is a
@@ -11,6 +12,7 @@
 //! start, and nothing changes, not even the boot count.
 
 mod directory;
+mod residue;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use crate::args::Shown;
 use crate::errors::{CliError, Result};
 use crate::output::{Answer, Table, counted};
 use directory::DataDirectory;
+pub(in crate::commands) use residue::topic_id;
 use view::ReadOnlyDisk;
 
 /// `holdfast wal ...`
@@ -36,6 +39,8 @@ pub(crate) enum WalCommand {
     Inspect(WalArgs),
     /// The same, and every entry's checksums; exit code 1 when something durable is damaged
     Verify(WalArgs),
+    /// Whether any file of the log holds records of a topic, in use or not; exit code 3 if one does
+    Residue(residue::ResidueArgs),
 }
 
 /// Options of `wal inspect` and `wal verify`.
@@ -55,6 +60,7 @@ pub(crate) fn run(command: WalCommand) -> Result<()> {
     match command {
         WalCommand::Inspect(args) => inspect(&args, false),
         WalCommand::Verify(args) => inspect(&args, true),
+        WalCommand::Residue(args) => residue::run(&args),
     }
 }
 

@@ -4,7 +4,8 @@
 //! applied ─▶ queue ─▶ cut ─▶ Intent ─▶ work: upload ─▶ Uploaded ─▶ Manifest ─▶ uploaded moves ─┐
 //! applied ─▶ every so often ─▶ work: checkpoint ─▶ Checkpointed ─▶ checkpointed moves ──────────┤
 //!                                                                                             ▼
-//!                                 trim(min(uploaded, checkpointed)), while the log is more than half full
+//!                                 trim(min(uploaded, checkpointed)), while the log is more than half full,
+//!                                                            or is to be erased (erasure.rs)
 //! small rows, or dead bytes ─▶ MergeIntent ─▶ work: merge ─▶ Merged ─▶ Manifest       merges.rs
 //! an object of dead records ─▶ Retire ─▶ (readers gone, checkpointed) ─▶ work: delete ─▶ Gone
 //! ```
@@ -210,7 +211,8 @@ impl<D: Disk> Lane<D> {
         }
         self.history.next_look_ns = now.boottime_ns + LOOK_NS;
         self.drop_dead();
-        let wanted = self.log_is_wanted();
+        self.tend_erasure(store, now);
+        let wanted = self.log_is_wanted() || self.erasing_needs_oldest();
         let shards: Vec<ShardId> = self.leading.keys().copied().collect();
         for shard in shards {
             self.tend_objects(shard, store, wanted, now);
@@ -534,11 +536,12 @@ impl<D: Disk> Lane<D> {
         }
     }
 
-    /// Gives segments back, the oldest first, while more than half of the log is in use.
+    /// Gives segments back, the oldest first, while more than half of the log is in use or one of
+    /// them is to be erased.
     fn trim_log(&mut self) {
         let bugs = self.config.planted.history;
         let mut went = false;
-        while self.log_is_wanted() {
+        while self.log_is_wanted() || self.erasing_needs_oldest() {
             let Some(needs) = self.driver.wal().oldest_needs() else { break };
             let may_go = needs.iter().all(|(shard, last)| {
                 let kept = self.history.kept.get(shard).map_or(Index(0), |kept| kept.checkpointed);

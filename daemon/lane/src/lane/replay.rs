@@ -122,7 +122,7 @@ impl Replayed {
                 payload,
                 outcome: Some(Outcome::Data(applied)),
             } => {
-                index_batches(&mut self.batches, &applied, payload);
+                let _died_in = index_batches(&mut self.batches, &applied, payload);
                 if self.waits {
                     self.history.wait(shard, (index, term), &applied, payload, self.since_ns);
                 }

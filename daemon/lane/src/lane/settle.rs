@@ -11,7 +11,7 @@ use holdfast_coordinator::{GroupAnswer, GroupError};
 use holdfast_io::Disk;
 use holdfast_log::{CommandOutcome, Refused};
 use holdfast_metadata::Image;
-use holdfast_wal::Extent;
+use holdfast_wal::{Extent, SegmentNumber};
 
 use super::groups::group_error;
 use super::{Lane, admin};
@@ -33,8 +33,9 @@ impl<D: Disk> Lane<D> {
         payload: Extent,
     ) {
         if let Some(Outcome::Data(applied)) = &outcome {
-            index_batches(&mut self.batches, applied, payload);
+            let died_in = index_batches(&mut self.batches, applied, payload);
             if self.config.store.is_some() {
+                self.note_deaths(applied, died_in);
                 let since_ns = self.now.boottime_ns;
                 self.history.wait(shard, (index, term), applied, payload, since_ns);
             }
@@ -232,11 +233,12 @@ fn admin_refusal(refusal: &Refusal) -> AdminRefusal {
     }
 }
 
+/// Returns the newest segment of the batches that an entry put before their partition's log start.
 pub(super) fn index_batches(
     batches: &mut BTreeMap<PartitionKey, BatchIndex>,
     applied: &holdfast_log::Applied,
     payload: Extent,
-) {
+) -> Option<SegmentNumber> {
     for batch in &applied.appended {
         let extent = payload.part(batch.payload_start, batch.payload_len_bytes);
         batches.entry(batch.partition).or_default().push(
@@ -246,14 +248,16 @@ pub(super) fn index_batches(
             extent,
         );
     }
+    let mut died_in = None;
     for (key, log_start) in &applied.log_starts {
         if let Some(index) = batches.get_mut(key) {
-            index.drop_before(*log_start);
+            died_in = died_in.max(index.drop_before(*log_start));
         }
     }
     for key in &applied.removed {
         batches.remove(key);
     }
+    died_in
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story fails where it cannot go on")]
 
 mod admin;
+mod erasure;
 mod groups;
 mod history;
 mod node;

@@ -26,7 +26,7 @@ use holdfast_base::{Clock, LaneId};
 use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
-use holdfast_lane::{Founding, KeptStates, Lane, LaneConfig, PlantedBugs, Published, StoreConfig};
+use holdfast_lane::{Founding, KeptStates, Lane, LaneConfig, PlantedBugs, Published};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
 use std::net::SocketAddr;
@@ -110,10 +110,7 @@ pub(crate) fn lane_config(
         listeners,
         tail_cache_bytes: options.tail_cache_bytes,
         facts: facts(options, identity.node, Some(listen)),
-        store: options
-            .store_url
-            .as_ref()
-            .map(|_| if options.dev { StoreConfig::DEV } else { StoreConfig::SOLE_VOTER }),
+        store: options.store_url.as_ref().map(|_| options.history),
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })

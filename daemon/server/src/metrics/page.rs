@@ -96,6 +96,7 @@ fn lane_and_wal(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>)
     page.one(&WAL_FREE, of(|lane| lane.status.wal.free_bytes as f64));
     page.one(&WAL_SEGMENTS, of(|lane| lane.status.wal.segments as f64));
     page.one(&WAL_SPARES, of(|lane| lane.status.wal.spares as f64));
+    page.one(&WAL_ERASED, of(|lane| lane.status.wal.files_erased as f64));
     page.one(&WAL_DEVICE_FULL, of(|lane| f64::from(u8::from(lane.status.wal.device_full))));
     page.one(&WAL_IN_FLIGHT, of(|lane| lane.status.wal.in_flight as f64));
     page.one(&WAL_FLUSHES, of(|lane| lane.status.wal.flushes as f64));

@@ -114,6 +114,8 @@ metrics! {
         "Segments of the write-ahead log, the open one included.";
     WAL_SPARES = "holdfast_wal_spare_segments", Gauge, [],
         "Segments zeroed ahead.";
+    WAL_ERASED = "holdfast_wal_files_erased_total", Counter, [],
+        "Files of the write-ahead log overwritten with zeros since the start, for what was deleted.";
     WAL_DEVICE_FULL = "holdfast_wal_device_full", Gauge, [],
         "1 if the device had no room for the next segment.";
     WAL_IN_FLIGHT = "holdfast_wal_frames_in_flight", Gauge, [],

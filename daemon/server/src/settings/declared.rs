@@ -8,6 +8,7 @@
 //! value. Defaults are written as an operator would write them; a test parses every one.
 
 use super::size::{GIB, MIB};
+use holdfast_lane::StoreConfig;
 
 /// What a value looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,6 +171,14 @@ const IN_FLIGHT_BYTES_MIN: u64 = 128 * MIB;
 const TAIL_CACHE_BYTES_MIN: u64 = 16 * MIB;
 /// Two blocks of ordinary size, and a footer.
 const STORE_CACHE_BYTES_MIN: u64 = MIB;
+/// Below this objects are hardly larger than requests.
+const OBJECT_AGE_MS_MIN: u64 = 1_000;
+/// A log is trimmed behind what is in objects: it would fill up first.
+const OBJECT_AGE_MS_MAX: u64 = 60 * 60 * 1_000;
+/// Under `dev`; a node in service needs time for readers to leave.
+const DELETION_DELAY_MS_MIN: u64 = StoreConfig::DEV.deletion_delay_ms_min() as u64;
+/// A month: longer is no deletion.
+const DELETION_DELAY_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1_000;
 /// Longer than any service manager waits.
 const DRAIN_MS_MAX: u64 = 10 * 60 * 1_000;
 
@@ -240,6 +249,19 @@ declared! {
         "Memory for blocks of the object store",
         "Consumers that read history one after the other are served from here. What is read once \
          does not drive out what is read often.";
+    "store.object_age": Kind::Duration { min_ms: OBJECT_AGE_MS_MIN, max_ms: OBJECT_AGE_MS_MAX },
+        "1min" or "5s" under dev, Start, since "0.1",
+        "How long a record waits at most for its object",
+        "Until then it is in the write-ahead logs alone. Objects of 64 MiB are cut sooner; longer makes \
+         fewer and larger objects of a quiet cluster.";
+    "deletion.max.delay": Kind::Duration { min_ms: DELETION_DELAY_MS_MIN, max_ms: DELETION_DELAY_MS_MAX },
+        "1h" or "1min" under dev, Start, since "0.1",
+        "When what was deleted is gone",
+        "From topics, DeleteRecords and retention: by then its bytes are in no object and no file of \
+         the write-ahead log, if the store can be reached. Objects that hold other records too are \
+         written again, and the log is overwritten with zeros. A node that was down counts from its \
+         start. Without a store what is deleted stays until the log's files are needed again. \
+         `holdfast object inspect --residue` and `holdfast wal residue` show it.";
     "memory.tail_cache": Kind::Size { min_bytes: TAIL_CACHE_BYTES_MIN },
         "256MiB" or "64MiB" under dev, Start, since "0.1",
         "Memory for the newest records",

@@ -8,6 +8,7 @@ use crate::report::{Code, Report};
 use holdfast_batch::Depth;
 use holdfast_broker::Endpoint;
 use holdfast_io::WalBackend;
+use holdfast_lane::StoreConfig;
 use holdfast_metadata::broker_config;
 use holdfast_tier::store::{Bucket, Checksum, Encryption, Endpoint as StoreEndpoint, S3Options};
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub struct Options {
     pub wal_backend: WalBackend,
     /// The object store; `None` without one.
     pub store_url: Option<String>,
+    /// When things go there, and when what was deleted goes.
+    pub history: StoreConfig,
     /// How it is spoken to; its credentials as they were named.
     pub store: S3Options,
     /// Bytes of its blocks kept in memory.
@@ -111,6 +114,7 @@ impl Options {
             wal_bytes: read.size("wal.size")?,
             wal_backend: read.backend()?,
             store_url: read.store_url("store.url")?,
+            history: read.history(dev)?,
             store: read.store()?,
             store_cache_bytes: read.size("store.cache")?,
             tail_cache_bytes: read.size("memory.tail_cache")?,
@@ -232,6 +236,26 @@ impl<'a> Reader<'a> {
                  info,holdfast_lane=debug",
             )),
         }
+    }
+
+    fn history(&self, dev: bool) -> Result<StoreConfig, Report> {
+        let usual = if dev { StoreConfig::DEV } else { StoreConfig::SOLE_VOTER };
+        let object_age_ms = self.duration_ms("store.object_age")?;
+        let deletion_delay_ms = self.duration_ms("deletion.max.delay")?;
+        let history = StoreConfig {
+            object_age_ns: object_age_ms * 1_000_000,
+            deletion_delay_ms: i64::try_from(deletion_delay_ms).unwrap_or(i64::MAX),
+            ..usual
+        };
+        // What is to be erased from the log has to be in objects first.
+        let min_ms = history.deletion_delay_ms_min().unsigned_abs().max(4 * object_age_ms);
+        if deletion_delay_ms < min_ms {
+            let why =
+                "records have to reach their objects, and readers to leave them, in a part of it";
+            let try_next = format!("give {} or more", shown_ms(min_ms));
+            return Err(self.wrong("deletion.max.delay", why, try_next));
+        }
+        Ok(history)
     }
 
     fn store_url(&self, key: &str) -> Result<Option<String>, Report> {

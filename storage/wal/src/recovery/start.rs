@@ -2,19 +2,20 @@
 //! what must be durable before anything is served.
 //!
 //! Order of writes, each flushed: superblock with the new boot count (so it is never used twice),
-//! repaired headers, the new segment if one is opened (its header records a cut), seals of what
-//! it closed. A crash between any two leaves a directory that gives the same answer again.
+//! repaired headers, the new segment if one is opened (its header records a cut), zeros behind the
+//! frames of what it closed, and seals. A crash between any two leaves a directory that gives the same answer again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use holdfast_base::{BootCount, Index};
-use holdfast_io::{Disk, DiskError, FileId};
+use holdfast_io::{AlignedBuf, Disk, DiskError, FileId};
 
 use super::replay::{Replay, Replaying};
-use super::scan::first_frame_of;
+use super::scan::{FileReader, first_frame_of, is_zero};
 use super::{Recovered, RecoveredReplica};
 use crate::config::WalConfig;
+use crate::erase::ZEROS_BYTES;
 use crate::error::WalError;
 use crate::format::seal::SealIndex;
 use crate::format::segment::{ReplicaRow, SegmentHeader};
@@ -130,7 +131,7 @@ impl<D: Disk> Wal<D> {
         if !log.goes_on {
             open_next(&mut disk, &config, &found, &log, &mut start, &mut space)?;
         }
-        write_seals(&mut disk, &config, &found, &mut log, &mut start)?;
+        write_seals(&mut disk, &config, &found, &mut log, &mut start, &mut space)?;
         start.space = space;
         let recovered = Recovered {
             boot,
@@ -189,6 +190,7 @@ fn settle_files(
 ) -> (BTreeMap<SegmentNumber, Segment>, Space) {
     let mut space = Space::new(config);
     let mut segments = BTreeMap::new();
+    let goes_on = |number: SegmentNumber| log.goes_on && number == log.tail.segment;
     for (place, (number, sealed)) in log.chain.iter().enumerate() {
         let slot = found.headers[number].slot;
         let next = log.chain.get(place + 1).map(|(next, _)| &found.headers[next]);
@@ -196,11 +198,19 @@ fn settle_files(
         let segment = Segment { slot, header_durable: true, sealed: *sealed, closing };
         segments.insert(*number, segment);
     }
-    let used: BTreeSet<u32> = segments.values().map(|segment| segment.slot).collect();
+    let used: BTreeMap<u32, SegmentNumber> =
+        segments.iter().map(|(number, segment)| (segment.slot, *number)).collect();
+    let newest = found.headers.keys().next_back().copied().unwrap_or_default();
+    let last_of: BTreeMap<u32, SegmentNumber> =
+        found.headers.iter().map(|(number, header)| (header.slot, *number)).collect();
     for (slot, file) in &found.files {
-        space.add(*slot, *file, !used.contains(slot));
-        if !found.blank.contains(slot) {
-            space.not_blank(*slot);
+        space.add(*slot, *file, !used.contains_key(slot));
+        match used.get(slot) {
+            // Sealed: older bytes were overwritten. Open and going on: nothing but zeros is behind.
+            Some(number) if segments[number].sealed || goes_on(*number) => {}
+            Some(number) => space.holds_residue(*slot, SegmentNumber(number.0 - 1)),
+            None if found.blank.contains(slot) => {}
+            None => space.holds_residue(*slot, last_of.get(slot).copied().unwrap_or(newest)),
         }
     }
     (segments, space)
@@ -258,20 +268,45 @@ fn open_next<D: Disk>(
     Ok(())
 }
 
-/// Seals what is closed and whole, so that the next start need not read it.
+/// Seals what is closed and whole, so that the next start need not read it, and overwrites what lies
+/// behind its frames: a torn frame, or an older segment.
 fn write_seals<D: Disk>(
     disk: &mut D,
     config: &WalConfig,
     found: &Found,
     log: &mut Log,
     start: &mut Start,
+    space: &mut Space,
 ) -> Result<(), WalError> {
     for (index, trailer) in log.unsealed.drain(..) {
+        let file = found.files[&trailer.slot];
         let (offset, bytes) = index.encode(config, trailer);
-        disk.write(found.files[&trailer.slot], offset, bytes)?;
+        write_zeros(disk, file, trailer.end_offset, offset)?;
+        disk.write(file, offset, bytes)?;
         if let Some(segment) = start.segments.get_mut(&trailer.segment) {
             segment.sealed = true;
+            space.erased(segment.slot);
         }
+    }
+    Ok(())
+}
+
+/// Overwrites `from..end` where it is not zeros.
+fn write_zeros<D: Disk>(disk: &mut D, file: FileId, from: u64, end: u64) -> Result<(), DiskError> {
+    let mut reader = FileReader::new(disk, file, end);
+    let mut not_zeros = Vec::new();
+    let mut at = from;
+    while at < end {
+        let len_bytes = (end - at).min(ZEROS_BYTES);
+        if !is_zero(&reader.bytes(at, len_bytes)?) {
+            not_zeros.push((at, len_bytes as usize));
+        }
+        at += len_bytes;
+    }
+    for (at, len_bytes) in not_zeros {
+        let mut zeros = AlignedBuf::unpooled(len_bytes);
+        zeros.reserve_zeroed(len_bytes);
+        disk.write(file, at, zeros.freeze())?;
     }
     Ok(())
 }

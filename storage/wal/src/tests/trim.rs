@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_base::{Index, ReplicaId, Rng, ShardId, SplitMix64, Term};
 
 use super::support::*;
-use crate::{Admission, Item, PlantedBugs, WalConfig, WalEvent};
+use crate::{Admission, Item, PlantedBugs, SegmentNumber, WalConfig, WalEvent};
 
 #[test]
 fn a_log_of_sixteen_segments_takes_ten_times_its_size() {
@@ -165,15 +165,24 @@ fn a_power_cut_while_a_used_file_gets_its_new_header_leaves_one_that_can_be_read
 type Model = BTreeMap<u32, Vec<(u64, usize)>>;
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     released: u64,
     recovered_trimmed: u64,
     cut_in_recycled: u64,
     cut_while_recovering: u64,
+    /// Files overwritten with zeros.
+    pub(super) erased: u64,
+    /// Ends of a boot with a file half overwritten.
+    pub(super) ended_while_erasing: u64,
 }
 
-/// Boots, each with appends, truncations and trims, and a random end.
-fn run(seed: u64, planted: PlantedBugs, seen: &mut Seen) -> Result<(), String> {
+/// Boots, each with appends, truncations, trims and, if wanted, erasures, and a random end.
+pub(super) fn run(
+    seed: u64,
+    planted: PlantedBugs,
+    erases: bool,
+    seen: &mut Seen,
+) -> Result<(), String> {
     let mut rng = SplitMix64::new(seed);
     let config = WalConfig { capacity_bytes: 8 << 20, planted, ..config() };
     let device = formatted(seed, &config, 3);
@@ -215,6 +224,13 @@ fn run(seed: u64, planted: PlantedBugs, seen: &mut Seen) -> Result<(), String> {
                 history.push((written.last_frame, model));
             }
             now_ns += rng.below(300_000);
+            if erases {
+                now_ns += rng.below(2) * crate::erase::PACE_NS;
+                if rng.chance(1, 10) {
+                    let back = rng.below(6);
+                    wal.erase(SegmentNumber(wal.status().open_segment.0.saturating_sub(back)));
+                }
+            }
             device.advance(now_ns);
             let mut events = Vec::new();
             wal.poll(&mut events);
@@ -236,6 +252,8 @@ fn run(seed: u64, planted: PlantedBugs, seen: &mut Seen) -> Result<(), String> {
         }
         history.drain(..acked);
         seen.released += wal.status().segments_released;
+        seen.erased += wal.status().files_erased;
+        seen.ended_while_erasing += u64::from(wal.erase_due_ns().is_some());
         if rng.chance(1, 2) {
             device.power_cut()
         } else {
@@ -280,7 +298,7 @@ fn place_of(
 fn no_crash_of_a_trimmed_log_loses_what_was_kept_or_brings_back_what_was_not() {
     let mut seen = Seen::default();
     for seed in 0..150 {
-        if let Err(error) = run(seed, PlantedBugs::default(), &mut seen) {
+        if let Err(error) = run(seed, PlantedBugs::default(), false, &mut seen) {
             panic!("seed {seed}: {error}");
         }
     }
@@ -294,7 +312,7 @@ fn no_crash_of_a_trimmed_log_loses_what_was_kept_or_brings_back_what_was_not() {
 fn frames_of_a_files_former_life_are_found_when_they_are_replayed() {
     let planted = PlantedBugs { replay_recycled_segment: true, ..PlantedBugs::default() };
     let found = (0..150).any(|seed| {
-        let run = || run(seed, planted, &mut Seen::default());
+        let run = || run(seed, planted, false, &mut Seen::default());
         !matches!(std::panic::catch_unwind(run), Ok(Ok(())))
     });
     assert!(found, "a reader that ignores the segment's number is caught");

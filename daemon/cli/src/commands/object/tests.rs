@@ -73,7 +73,7 @@ impl Site {
 
     fn key_of(&self, topic: TopicId) -> String {
         let (found, _) = self.found();
-        let of = |one: &&Found| one.of_topic(&topic.to_string()) > 0;
+        let of = |one: &&Found| one.of_topic(topic) > 0;
         found.iter().find(of).unwrap().key.to_string()
     }
 
@@ -155,5 +155,5 @@ fn a_key_that_is_not_there_and_a_name_for_an_id_are_refused() {
     let site = Site::new("refused");
     assert_eq!(site.run(&["c/state/1"]).unwrap_err().kind, Kind::Failed);
     assert!(topic_id("orders").is_err());
-    assert_eq!(topic_id(&KEPT.to_string()), Ok(KEPT.to_string()));
+    assert_eq!(topic_id(&KEPT.to_string()), Ok(KEPT));
 }
