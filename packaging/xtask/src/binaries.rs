@@ -19,6 +19,8 @@ pub(crate) const CONFORMANCE: (&str, &str) = ("holdfast-conformance", "holdfast-
 pub(crate) const SIM: (&str, &str) = ("holdfast-sim", "holdfast-sim");
 /// The crash rounds.
 pub(crate) const CRASH: (&str, &str) = ("holdfast-crash", "holdfast-crash");
+/// The power cuts.
+pub(crate) const POWERCUT: (&str, &str) = ("holdfast-powercut", "holdfast-powercut");
 /// The fuzz runner.
 pub(crate) const FUZZ: (&str, &str) = ("holdfast-fuzz", "holdfast-fuzz");
 

@@ -45,6 +45,13 @@ pub(crate) const TEST: &[Need] = &[
     need("xz", "xz-utils", "xz"),
 ];
 
+/// What a guest needs beside its own parts.
+pub(crate) const GUEST: &[Need] = &[
+    need("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
+    need("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
+    need("strip", "binutils", "binutils"),
+];
+
 /// What the bench needs beside the build.
 pub(crate) const BENCH: &[Need] =
     &[need("fio", "fio", "fio"), need("fincore", "util-linux", "util-linux-core")];

@@ -10,6 +10,7 @@
 //! bench ┘                        clients   what the stock clients of the conformance matrix need
 //!                                binaries  one release build for all of it
 //!                                rocksdb   its library, compiled once
+//!                                guest     kernel and modules of a guest, kept
 //! ```
 
 mod bench;
@@ -19,6 +20,7 @@ mod clock;
 mod container;
 mod demo;
 mod foreign_clients;
+mod guest;
 mod install;
 mod java_clients;
 mod node;
@@ -56,6 +58,8 @@ enum Command {
     Sim(passed_on::Options),
     /// Runs the crash rounds (`tests/crash`).
     Crash(passed_on::Options),
+    /// Cuts the power of a guest whose disk loses what was not flushed (`tests/powercut`).
+    Powercut(passed_on::Options),
     /// Runs one conformance check (`tests/conformance`).
     Conformance(passed_on::Options),
     /// Makes the Debian package; `--check` lives through its whole life.
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Sim(options) => passed_on::run("holdfast-sim", &options),
         Command::Crash(options) => passed_on::run("holdfast-crash", &options),
+        Command::Powercut(options) => passed_on::run("holdfast-powercut", &options),
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
         Command::Package(options) => package::run(&options),
         Command::Rocksdb => rocksdb::print(),

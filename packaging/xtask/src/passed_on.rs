@@ -1,4 +1,4 @@
-//! `sim`, `crash`, `conformance`: build the program in release mode and pass the arguments on.
+//! `sim`, `crash`, `powercut`, `conformance`: build the program in release mode and pass the arguments on.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::binaries;
 use crate::clients;
+use crate::guest;
 use crate::install;
 use crate::run::{Result, checked, root};
 use crate::store_programs;
@@ -21,7 +22,7 @@ pub(crate) struct Options {
 
 /// Builds `binary` (and the daemon, which all but the simulation start) and runs it.
 pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
-    let which = [binaries::SIM, binaries::CRASH, binaries::CONFORMANCE];
+    let which = [binaries::SIM, binaries::CRASH, binaries::POWERCUT, binaries::CONFORMANCE];
     let which = which.into_iter().find(|(_, name)| *name == binary);
     let which = which.ok_or_else(|| format!("no program is called {binary}"))?;
     install::ensure(install::BUILD)?;
@@ -35,6 +36,9 @@ pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
     if which == binaries::CRASH {
         command.env("HOLDFAST_KAFKA_LIBS", tools::kafka_libs()?);
         command.env("HOLDFAST_LIBRDKAFKA", tools::librdkafka()?);
+    }
+    if which == binaries::POWERCUT {
+        guest::provide(&mut command)?;
     }
     let clients = options.arguments.first().is_some_and(|check| check == "clients");
     if which == binaries::CONFORMANCE && clients {

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::binaries::{self, BENCH, CLI, CONFORMANCE, CRASH, DAEMON, FUZZ, SIM, cargo};
+use crate::binaries::{self, BENCH, CLI, CONFORMANCE, CRASH, DAEMON, FUZZ, POWERCUT, SIM, cargo};
 use crate::clients;
 use crate::demo;
+use crate::guest;
 use crate::install;
 use crate::node;
 use crate::package;
@@ -33,6 +34,8 @@ const ADVISORY_REPOSITORY: &str = "advisory-db-3157b0e258782691";
 const SIM_SEEDS: &str = "1500";
 /// Kills with an object store, over a log that is trimmed several times a round.
 const CRASH_OBJECTS: [&str; 5] = ["--rounds", "5", "--store", "--wal-size", "48MiB"];
+/// Power cuts in a test run, and the fault of the disk that has to be found.
+const POWER_CUTS: [[&str; 2]; 2] = [["--cuts", "6"], ["--planted", "lost-flush"]];
 /// kill -9 rounds in a test run.
 const CRASH_ROUNDS: &str = "10";
 /// Seconds for each fuzz target.
@@ -61,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.step("unit tests", |left| cargo_step(&["test", "--workspace", "--locked", "-q"], left));
     steps.step("deny", deny);
     steps.step("build", |_| {
-        binaries::build(&[DAEMON, CLI, BENCH, CONFORMANCE, SIM, CRASH, FUZZ])?;
+        binaries::build(&[DAEMON, CLI, BENCH, CONFORMANCE, SIM, CRASH, POWERCUT, FUZZ])?;
         Ok(Verdict::Passed)
     });
     steps.step("unit score", unit_score);
@@ -151,6 +154,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             program(command.arg("--work").arg(work.directory(directory)?), left)
         });
     }
+    steps.step("power cuts", |left| {
+        if let Some(why) = guest::obstacle() {
+            return Ok(Verdict::Skipped(why.to_owned()));
+        }
+        for options in POWER_CUTS {
+            let mut command = Command::new(binaries::path(POWERCUT));
+            command.args(options).arg("--holdfastd").arg(binaries::path(DAEMON));
+            guest::provide(&mut command)?;
+            let work = work.directory("powercut")?;
+            program(command.arg("--work").arg(work), left)?;
+        }
+        Ok(Verdict::Passed)
+    });
     if steps.failed("build") {
         println!("\nThe build failed: the steps after it ran programs of an older build, or none.");
     }

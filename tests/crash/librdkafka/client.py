@@ -1,7 +1,8 @@
 """A stock librdkafka client that tells what it does, one line per event, on standard output.
 
     produce  ready (then waits for a line on standard input), and then, for each record,
-             invoke VALUE PARTITION | ok VALUE PARTITION OFFSET | info VALUE PARTITION WHY | done
+             invoke VALUE PARTITION | ok VALUE PARTITION OFFSET | info VALUE PARTITION WHY | done;
+             it is done with all its records, or with those it has sent when it is told `end`
     read     start PARTITION LOG_START HIGH_WATERMARK | record PARTITION OFFSET VALUE | done;
              before that, with group=, the group's last member (then=close) or a look (then=look)
     watch, consume  see member.py
@@ -15,6 +16,7 @@ Arguments are name=value; the program that starts this one knows them.
 """
 
 import sys
+import threading
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -85,6 +87,7 @@ def produce(options):
                 say(f"ok {value} {partition} {message.offset()}")
             else:
                 say(f"info {value} {partition} {error.name()}: {error.str()}")
+                sys.stderr.write(f"{value} has an unknown fate: {error}\n")
 
         return tell
 
@@ -92,11 +95,15 @@ def produce(options):
     say("ready")
     sys.stdout.flush()
     sys.stdin.readline()
+    ends = threading.Event()
+    threading.Thread(target=wait_for_end, args=(ends,), daemon=True).start()
     first = value = int(options["first"])
     last = value + 2 * records
     begun = time.monotonic()
-    while acked < records and value < last:
+    while acked < records and value < last and not (ends.is_set() and open_records == 0):
         due = min(last, first + 1 + int((time.monotonic() - begun) * rate))
+        if ends.is_set():
+            due = value
         while open_records < window and acked + open_records < records and value < due:
             partition = value % partitions
             digits = f"{value:0{VALUE_DIGITS}d}".encode()
@@ -112,6 +119,12 @@ def produce(options):
         sys.stdout.flush()
     producer.flush(DELIVERY_TIMEOUT_MS / 1000)
     say("done")
+
+
+def wait_for_end(ends):
+    for line in sys.stdin:
+        if line.strip() == "end":
+            ends.set()
 
 
 def read(options):

@@ -22,7 +22,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use holdfast_crash::Result;
 
 #[cfg(test)]
 mod tests;

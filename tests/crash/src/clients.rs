@@ -1,6 +1,6 @@
 //! The stock clients: two small programs around two libraries, started as processes.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::clock::{monotonic_ns, nap};
-use crate::node::open_log;
 use crate::plan::{Consuming, Library, Producing, VALUES_PER_PRODUCER};
 use crate::recorder::{Recorder, Speaker};
 
@@ -35,14 +34,14 @@ delivery.timeout.ms=120000
 /// What kafka-clients needs of the jars beside it; without a logging back end it is silent.
 const JARS: [&str; 5] = ["kafka-clients-", "slf4j-api-", "lz4-java-", "snappy-java-", "zstd-jni-"];
 /// Instance id of every static member: a group has one.
-pub(crate) const INSTANCE: &str = "only";
+pub const INSTANCE: &str = "only";
 const COMMITS_PER_PROCESS: u64 = 1_000_000;
 /// The JVM's own threads must not starve the daemon of two cores.
 const JAVA_FLAGS: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /// Both programs, ready to run.
 #[derive(Debug)]
-pub(crate) struct Tools {
+pub struct Tools {
     script: PathBuf,
     librdkafka: PathBuf,
     class_path: String,
@@ -53,31 +52,31 @@ pub(crate) struct Tools {
 
 /// Where clients are and what they write and read.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground {
+pub struct Ground {
     /// The daemon.
-    pub(crate) at: SocketAddr,
+    pub at: SocketAddr,
     /// The topic.
-    pub(crate) topic: String,
+    pub topic: String,
     /// Of the topic.
-    pub(crate) partitions: u32,
+    pub partitions: u32,
     /// What the clients write beside their lines.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
 }
 
 /// What a reader does for a group before it reads.
 #[derive(Clone, Debug)]
-pub(crate) struct ForGroup {
+pub struct ForGroup {
     /// Which.
-    pub(crate) group: String,
+    pub group: String,
     /// Of its members, where they are static.
-    pub(crate) instance: Option<String>,
+    pub instance: Option<String>,
     /// Whether it joins, takes what is left and commits all; else it only looks.
-    pub(crate) closes: bool,
+    pub closes: bool,
 }
 
 impl Tools {
     /// Writes the script, compiles the Java program and says which versions are used.
-    pub(crate) fn prepare(work: &Path, kafka_libs: &Path, librdkafka: &Path) -> Result<Tools> {
+    pub fn prepare(work: &Path, kafka_libs: &Path, librdkafka: &Path) -> Result<Tools> {
         let broken = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
         let directory = work.join("clients");
         fs::create_dir_all(&directory).map_err(|error| broken(&directory, error))?;
@@ -122,6 +121,30 @@ impl Tools {
         Ok(tools)
     }
 
+    /// Writes the scripts of librdkafka alone: for a machine without a JDK, or without a core to
+    /// spare for a JVM.
+    ///
+    /// # Errors
+    /// When python3 has no confluent-kafka.
+    pub fn prepare_librdkafka(work: &Path, librdkafka: &Path) -> Result<Tools> {
+        let broken = |what: &Path, error: std::io::Error| format!("{}: {error}", what.display());
+        let directory = work.join("clients");
+        fs::create_dir_all(&directory).map_err(|error| broken(&directory, error))?;
+        for (name, text) in SCRIPTS {
+            let path = directory.join(name);
+            fs::write(&path, text).map_err(|error| broken(&path, error))?;
+        }
+        let tools = Tools {
+            script: directory.join("client.py"),
+            librdkafka: librdkafka.to_owned(),
+            class_path: String::new(),
+            kafka_libs: PathBuf::new(),
+            properties: PathBuf::new(),
+        };
+        println!("librdkafka {}", tools.librdkafka_version()?);
+        Ok(tools)
+    }
+
     fn librdkafka_version(&self) -> Result<String> {
         let line = "import confluent_kafka as c; print(c.libversion()[0], 'through confluent-kafka', c.version())";
         let out = self.python().args(["-c", line]).output();
@@ -158,7 +181,7 @@ impl Tools {
     }
 
     /// Starts the client that makes a topic and then looks at groups' offsets when told to.
-    pub(crate) fn watch(
+    pub fn watch(
         &self,
         ground: &Ground,
         groups: &[String],
@@ -172,7 +195,7 @@ impl Tools {
     }
 
     /// Starts a member of a group.
-    pub(crate) fn consume(
+    pub fn consume(
         &self,
         ground: &Ground,
         plan: &Consuming,
@@ -192,7 +215,7 @@ impl Tools {
     }
 
     /// Starts Kafka's VerifiableProducer.
-    pub(crate) fn verify(
+    pub fn verify(
         &self,
         ground: &Ground,
         plan: &Producing,
@@ -221,7 +244,7 @@ impl Tools {
     }
 
     /// Starts a producer.
-    pub(crate) fn produce(
+    pub fn produce(
         &self,
         ground: &Ground,
         plan: &Producing,
@@ -243,7 +266,7 @@ impl Tools {
     }
 
     /// Starts a reader of everything in a topic, a member of `group` before.
-    pub(crate) fn read(
+    pub fn read(
         &self,
         ground: &Ground,
         library: Library,
@@ -282,11 +305,11 @@ fn named(jars: &[PathBuf]) -> String {
 
 /// A running client.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     child: Child,
     lines: Option<JoinHandle<()>>,
     /// As the history knows it.
-    pub(crate) process: u32,
+    pub process: u32,
     name: &'static str,
     recorder: Arc<Recorder>,
 }
@@ -322,26 +345,31 @@ impl Client {
         Ok(Client { child, lines: Some(lines), process, name, recorder })
     }
 
-    /// Lets a producer that is ready begin.
-    pub(crate) fn go(&mut self) -> Result<()> {
+    /// Lets a producer that is ready begin, to send all its records.
+    pub fn go(&mut self) -> Result<()> {
         let input = self.child.stdin.take().ok_or("a client begins once")?;
         (&input).write_all(b"go\n").map_err(|error| format!("{}: {error}", self.name))
     }
 
+    /// Lets a producer that is ready begin; it is told `end`, or sends all its records.
+    pub fn go_until_told(&mut self) -> Result<()> {
+        self.tell("go")
+    }
+
     /// Says a word to it.
-    pub(crate) fn tell(&mut self, word: &str) -> Result<()> {
+    pub fn tell(&mut self, word: &str) -> Result<()> {
         let input =
             self.child.stdin.as_mut().ok_or("a client that was told to begin hears no more")?;
         writeln!(input, "{word}").map_err(|error| format!("{}: {error}", self.name))
     }
 
     /// Has nothing more to say to it.
-    pub(crate) fn leave(&mut self) {
+    pub fn leave(&mut self) {
         self.child.stdin = None;
     }
 
     /// SIGKILL; then waits until the last line of it is in the history.
-    pub(crate) fn kill(mut self) -> Result<()> {
+    pub fn kill(mut self) -> Result<()> {
         if self.has_ended() {
             return Err(format!("the {} client ended before it was killed", self.name));
         }
@@ -354,7 +382,7 @@ impl Client {
     }
 
     /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+    pub fn signal(&self, signal: &str) -> Result<()> {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         match sent {
             Ok(status) if status.success() => Ok(()),
@@ -364,12 +392,12 @@ impl Client {
     }
 
     /// Whether it has ended, well or not.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Waits until it has done everything, and until every line of it is in the history.
-    pub(crate) fn finish(mut self, by_ns: u64) -> Result<()> {
+    pub fn finish(mut self, by_ns: u64) -> Result<()> {
         while !self.has_ended() {
             if monotonic_ns() > by_ns {
                 let tally = self.recorder.tally(self.process);
@@ -394,4 +422,10 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A file that lines are added to.
+pub fn open_log(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,24 +1,24 @@
 //! A data directory and its node: started, killed, looked at, started again, read to the end.
 
-use std::fs::{self, File};
-use std::io::BufWriter;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_checker::{Event, HistoryWriter};
+use holdfast_checker::Event;
 
+use crate::Arguments;
 use crate::autopsy::{self, Autopsy};
-use crate::clients::{Client, ForGroup, Ground, Tools};
-use crate::clock::{monotonic_ns, nap};
-use crate::judge::judge;
-use crate::members::Members;
-use crate::node::{Node, Settings, free_address};
-use crate::plan::{KillMoment, Library, WaitFor};
-use crate::recorder::{Recorder, Speaker, Tally};
+use crate::node::{Node, Settings};
 use crate::segment_watch::SegmentWatch;
-use crate::{Arguments, Result};
+use holdfast_crash::clients::{Client, ForGroup, Ground, Tools};
+use holdfast_crash::clock::{monotonic_ns, nap};
+use holdfast_crash::judge::judge;
+use holdfast_crash::members::Members;
+use holdfast_crash::plan::{KillMoment, Library, WaitFor};
+use holdfast_crash::recorder::{Recorder, Speaker, Tally};
+use holdfast_crash::{Result, free_address, write_history};
 
 /// Producers reach the kill's moment within this.
 const KILL_WAIT_NS: u64 = 120_000_000_000;
@@ -270,18 +270,6 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// Keeps a history for a look after a failure, and for `holdfast-checker check`.
-pub(crate) fn write_history(path: &Path, history: &[Event]) -> Result<()> {
-    let broken = |error: std::io::Error| format!("{}: {error}", path.display());
-    let file = File::create(path).map_err(broken)?;
-    let mut writer = HistoryWriter::new(BufWriter::new(file));
-    for event in history {
-        writer.write(event).map_err(broken)?;
-    }
-    writer.finish().map_err(broken)?;
-    Ok(())
 }
 
 impl std::fmt::Display for Autopsy {

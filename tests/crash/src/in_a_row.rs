@@ -12,17 +12,18 @@ use std::time::Duration;
 
 use holdfast_base::Rng;
 
-use crate::clients::{Client, Ground, Tools};
-use crate::clock::monotonic_ns;
-use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS, write_history};
-use crate::judge::{Verdict, judge};
-use crate::members::Members;
-use crate::plan::{
+use crate::Arguments;
+use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS};
+use holdfast_crash::clients::{Client, Ground, Tools};
+use holdfast_crash::clock::monotonic_ns;
+use holdfast_crash::judge::{Verdict, judge};
+use holdfast_crash::members::Members;
+use holdfast_crash::plan::{
     ACKED_EACH_MIN, COMMITS_EACH_MIN, Consuming, KillMoment, Library, Producing,
     VALUES_PER_PRODUCER, WaitFor,
 };
-use crate::recorder::{Recorder, Speaker, Tally};
-use crate::{Arguments, Result};
+use holdfast_crash::recorder::{Recorder, Speaker, Tally};
+use holdfast_crash::{Result, write_history};
 
 const TOPIC: &str = "crash-in-a-row";
 const PARTITIONS: u32 = 4;

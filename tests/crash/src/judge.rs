@@ -24,21 +24,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_checker::{Event, Expectations, Kind, Op, Report, check};
 
-use groups::GroupCount;
+pub use groups::GroupCount;
+
+/// The checker's word for a record no member was given.
+const NOT_CONSUMED: &str = "not-consumed";
 
 /// One producer's records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Count {
+pub struct Count {
     /// Acknowledged with an offset.
-    pub(crate) acked: u64,
+    pub acked: u64,
     /// See the table.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// See the table.
-    pub(crate) doubled: u64,
+    pub doubled: u64,
     /// See the table.
-    pub(crate) out_of_order: u64,
+    pub out_of_order: u64,
     /// Whether doubled records are a fault.
-    pub(crate) idempotent: bool,
+    pub idempotent: bool,
 }
 
 impl Count {
@@ -49,20 +52,20 @@ impl Count {
 
 /// What was found.
 #[derive(Debug)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// By process of the producer.
-    pub(crate) counts: BTreeMap<u32, Count>,
+    pub counts: BTreeMap<u32, Count>,
     /// By name of the group.
-    pub(crate) groups: BTreeMap<String, GroupCount>,
+    pub groups: BTreeMap<String, GroupCount>,
     /// The checker's.
-    pub(crate) report: Report,
+    pub report: Report,
     /// Processes that read to the end.
     readers: BTreeSet<u32>,
 }
 
 impl Verdict {
     /// What is wrong, if anything.
-    pub(crate) fn fault(&self, acked_min: u64, readers_min: usize) -> Option<String> {
+    pub fn fault(&self, acked_min: u64, readers_min: usize) -> Option<String> {
         if !self.report.is_clean() {
             return Some(self.report.to_string());
         }
@@ -91,8 +94,26 @@ impl Verdict {
         None
     }
 
+    /// What is wrong with the records, and with the offsets that groups were shown, in a history in
+    /// which the groups go on: nobody owes them anything yet.
+    pub fn fault_so_far(&self, readers_min: usize) -> Option<String> {
+        if self.report.anomalies.keys().any(|name| name != NOT_CONSUMED) {
+            return Some(self.report.to_string());
+        }
+        if let Some((group, count)) = self.groups.iter().find(|(_, count)| count.lower > 0) {
+            return Some(format!(
+                "group {group} was shown an offset below a committed one: {count:?}"
+            ));
+        }
+        if let Some((process, count)) = self.counts.iter().find(|(_, count)| !count.is_clean()) {
+            return Some(format!("the checker is content, yet process {process}: {count:?}"));
+        }
+        (self.readers.len() < readers_min)
+            .then(|| format!("{} of {readers_min} readers read", self.readers.len()))
+    }
+
     /// Whether fewer groups than that were there, or one of them did too little to be judged.
-    pub(crate) fn fault_of_groups(&self, groups_min: usize) -> Option<String> {
+    pub fn fault_of_groups(&self, groups_min: usize) -> Option<String> {
         if self.groups.len() < groups_min {
             return Some(format!("{} of {groups_min} groups told anything", self.groups.len()));
         }
@@ -101,13 +122,13 @@ impl Verdict {
     }
 
     /// Commits acknowledged to a group.
-    pub(crate) fn commits_of(&self, group: &str) -> u64 {
+    pub fn commits_of(&self, group: &str) -> u64 {
         self.groups.get(group).map_or(0, |count| count.commits_acked)
     }
 }
 
 /// Judges. A process that gave a commit up was killed, or its daemon was.
-pub(crate) fn judge(history: &[Event]) -> Verdict {
+pub fn judge(history: &[Event]) -> Verdict {
     let expectations = Expectations { ended_commits_are_over: true, ..Expectations::default() };
     let report = check(history, expectations);
     let mut producers = BTreeMap::new();

@@ -34,20 +34,15 @@
 //! and, a second time, at the restart (see `plan`).
 //!
 //! A kill leaves the page cache and the device alone: this shows what a process must not lose.
-//! What a power cut may take is the simulation's subject.
+//! What a power cut may take is the subject of `tests/powercut`, which shares the library of this
+//! crate, and of the simulation.
 //!
 //! Exit status: 0 passed, 1 a round failed or could not be run.
 
 mod autopsy;
-mod clients;
-mod clock;
 mod cluster;
 mod in_a_row;
-mod judge;
-mod members;
 mod node;
-mod plan;
-mod recorder;
 mod round;
 mod segment_watch;
 mod table;
@@ -58,16 +53,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use holdfast_base::SplitMix64;
+use holdfast_crash::clients::Tools;
+use holdfast_crash::plan::{Backends, Plan};
+use holdfast_crash::{Result, clock};
 
-use crate::clients::Tools;
 use crate::cluster::Cluster;
-use crate::plan::{Backends, Plan};
 
 /// Rounds on one data directory.
 const ROUNDS_PER_CLUSTER: u32 = 5;
-
-/// What went wrong, in words.
-type Result<T> = std::result::Result<T, String>;
 
 #[derive(Parser, Debug)]
 #[command(about = "kill -9 rounds against a real node and stock clients")]

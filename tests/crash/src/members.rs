@@ -26,7 +26,7 @@ const WAIT_NS: u64 = 60_000_000_000;
 
 /// Members of all groups, and the watcher.
 #[derive(Debug)]
-pub(crate) struct Members {
+pub struct Members {
     ground: Ground,
     plans: [Consuming; 2],
     watcher: Client,
@@ -40,7 +40,7 @@ pub(crate) struct Members {
 
 impl Members {
     /// Makes the topic and starts the first members.
-    pub(crate) fn start(
+    pub fn start(
         tools: &Tools,
         ground: Ground,
         plans: [Consuming; 2],
@@ -76,20 +76,20 @@ impl Members {
     }
 
     /// Whether every group has its member.
-    pub(crate) fn are_ready(&self, recorder: &Recorder) -> bool {
+    pub fn are_ready(&self, recorder: &Recorder) -> bool {
         let ready = |member: &Client| recorder.tally(member.process).ready;
         self.running.iter().all(|member| member.as_ref().is_some_and(ready))
     }
 
     /// Commits acknowledged so far, by group.
-    pub(crate) fn commits(&self, recorder: &Recorder) -> [u64; 2] {
+    pub fn commits(&self, recorder: &Recorder) -> [u64; 2] {
         [0, 1].map(|group: usize| {
             self.processes[group].iter().map(|one| recorder.tally(*one).commits).sum()
         })
     }
 
     /// None of them may end before it is told to.
-    pub(crate) fn check_running(&mut self, recorder: &Recorder) -> Result<()> {
+    pub fn check_running(&mut self, recorder: &Recorder) -> Result<()> {
         for member in self.running.iter_mut().flatten() {
             if member.has_ended() {
                 let tally = recorder.tally(member.process);
@@ -100,7 +100,7 @@ impl Members {
     }
 
     /// The daemon is gone: kills the member of `group`, stops the others.
-    pub(crate) fn hold(&mut self, group: Option<usize>) -> Result<()> {
+    pub fn hold(&mut self, group: Option<usize>) -> Result<()> {
         if let Some(member) = group.and_then(|group| self.running[group].take()) {
             member.kill()?;
         }
@@ -108,7 +108,7 @@ impl Members {
     }
 
     /// The daemon is back: what does it show?
-    pub(crate) fn look(&mut self, recorder: &Recorder) -> Result<()> {
+    pub fn look(&mut self, recorder: &Recorder) -> Result<()> {
         self.looks += self.plans.len() as u64;
         let looks = self.looks;
         self.watcher.tell("look")?;
@@ -116,7 +116,7 @@ impl Members {
     }
 
     /// Members go on, or have a successor.
-    pub(crate) fn go_on(&mut self, tools: &Tools, recorder: &Arc<Recorder>) -> Result<()> {
+    pub fn go_on(&mut self, tools: &Tools, recorder: &Arc<Recorder>) -> Result<()> {
         self.running.iter().flatten().try_for_each(|member| member.signal("-CONT"))?;
         for group in [0, 1] {
             if self.running[group].is_none() {
@@ -127,7 +127,7 @@ impl Members {
     }
 
     /// Nobody produces any more: they take what is left and end. Says who is to close each group.
-    pub(crate) fn finish(mut self, by_ns: u64) -> Result<[ForGroup; 2]> {
+    pub fn finish(mut self, by_ns: u64) -> Result<[ForGroup; 2]> {
         for member in self.running.iter_mut().flatten() {
             member.tell("end")?;
         }

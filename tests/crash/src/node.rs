@@ -1,13 +1,13 @@
 //! `holdfastd --dev` as a child process, known by its pid, never left behind.
 
-use std::fs::{File, OpenOptions};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::Result;
-use crate::clock::{monotonic_ns, nap};
+use holdfast_crash::Result;
+use holdfast_crash::clients::open_log;
+use holdfast_crash::clock::{monotonic_ns, nap};
 
 /// A node answers within this, or something is wrong.
 const START_NS_MAX: u64 = 60_000_000_000;
@@ -133,16 +133,4 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A file that lines are added to.
-pub(crate) fn open_log(path: &Path) -> Result<File> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// A port nobody listens on at this moment.
-pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
 }

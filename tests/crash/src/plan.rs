@@ -22,7 +22,7 @@ use holdfast_base::Rng;
 
 /// Back ends of the log, by data directory.
 #[derive(Clone, Debug)]
-pub(crate) enum Backends {
+pub enum Backends {
     /// What the daemon chooses, and `pwritev2`, in turn.
     Both,
     /// This one.
@@ -39,7 +39,7 @@ impl FromStr for Backends {
 
 impl Backends {
     /// That of data directory `number`, from 0.
-    pub(crate) fn of(&self, number: u32) -> &str {
+    pub fn of(&self, number: u32) -> &str {
         match self {
             Backends::One(backend) => backend,
             Backends::Both if number.is_multiple_of(2) => "auto",
@@ -50,7 +50,7 @@ impl Backends {
 
 /// A library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Library {
+pub enum Library {
     /// librdkafka through Python.
     Librdkafka,
     /// Kafka's own.
@@ -59,7 +59,7 @@ pub(crate) enum Library {
 
 impl Library {
     /// As shown.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Library::Librdkafka => "librdkafka",
             Library::Java => "java",
@@ -69,48 +69,49 @@ impl Library {
 
 /// One producer of a round.
 #[derive(Clone, Debug)]
-pub(crate) struct Producing {
+pub struct Producing {
     /// With which library.
-    pub(crate) library: Library,
+    pub library: Library,
     /// As the client's setting.
-    pub(crate) acks: &'static str,
+    pub acks: &'static str,
     /// Whether idempotent.
-    pub(crate) idempotent: bool,
+    pub idempotent: bool,
     /// How long a batch waits for more.
-    pub(crate) linger_ms: u64,
+    pub linger_ms: u64,
     /// Most records without an answer.
-    pub(crate) window: u64,
+    pub window: u64,
     /// Most records it sends in a second.
-    pub(crate) rate: u64,
+    pub rate: u64,
     /// Bytes of a record.
-    pub(crate) record_bytes: u64,
+    pub record_bytes: u64,
     /// Its first value; values are unique over all rounds.
-    pub(crate) first_value: u64,
+    pub first_value: u64,
     /// Records it must get acknowledged.
-    pub(crate) records: u32,
+    pub records: u32,
 }
 
 /// One group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Consuming {
+pub struct Consuming {
     /// Library of its members.
-    pub(crate) library: Library,
+    pub library: Library,
     /// Whether members have an instance id, so that a successor takes over at once.
-    pub(crate) is_static: bool,
+    pub is_static: bool,
     /// Most records taken at once: what a commit covers.
-    pub(crate) batch: u32,
+    pub batch: u32,
 }
 
 impl Consuming {
-    /// Its group's name: a topic has one group per library.
-    pub(crate) fn group(&self, topic: &str) -> String {
-        format!("{topic}-{}", self.library.name())
+    /// Its group's name: a topic has one group per library and kind of member.
+    pub fn group(&self, topic: &str) -> String {
+        let kind = if self.is_static { "static" } else { "dynamic" };
+        format!("{topic}-{}-{kind}", self.library.name())
     }
 }
 
 /// What a kill aims at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum WaitFor {
+pub enum WaitFor {
     /// Whatever the moment brings.
     Nothing,
     /// The log goes over into another segment (or a producer ends before that).
@@ -122,42 +123,42 @@ pub(crate) enum WaitFor {
 
 /// When the daemon is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct KillMoment {
+pub struct KillMoment {
     /// Not before one of the producers has so many acknowledgements, and each of them
     /// [`ACKED_EACH_MIN`].
-    pub(crate) acked_min: u64,
+    pub acked_min: u64,
     /// Then not before this.
-    pub(crate) wait_for: WaitFor,
+    pub wait_for: WaitFor,
     /// And this much later.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// Then the daemon that is started again is killed, too, this long after its start: into
     /// recovery, if the log is long enough.
-    pub(crate) again: Option<Duration>,
+    pub again: Option<Duration>,
     /// Which group's member is killed while the daemon is down, so that nothing of it is on its way.
-    pub(crate) member: Option<usize>,
+    pub member: Option<usize>,
 }
 
 /// A round.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// From 1.
-    pub(crate) round: u32,
+    pub round: u32,
     /// Partitions of its topic.
-    pub(crate) partitions: u32,
+    pub partitions: u32,
     /// Its producers.
-    pub(crate) producers: [Producing; 2],
+    pub producers: [Producing; 2],
     /// Its groups.
-    pub(crate) consumers: [Consuming; 2],
+    pub consumers: [Consuming; 2],
     /// When it kills.
-    pub(crate) kill: KillMoment,
+    pub kill: KillMoment,
 }
 
 /// Before it has so many acknowledgements a producer has hardly begun.
-pub(crate) const ACKED_EACH_MIN: u64 = 100;
+pub const ACKED_EACH_MIN: u64 = 100;
 /// Before it has so many acknowledged commits a group has hardly begun.
-pub(crate) const COMMITS_EACH_MIN: u64 = 3;
+pub const COMMITS_EACH_MIN: u64 = 3;
 /// Values of different producers are this far apart.
-pub(crate) const VALUES_PER_PRODUCER: u64 = 10_000_000;
+pub const VALUES_PER_PRODUCER: u64 = 10_000_000;
 /// One round of three waits for the end of a segment, and one of six for quiet.
 const AIMS: [WaitFor; 6] = [
     WaitFor::Nothing,
@@ -174,7 +175,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 impl Plan {
     /// The plan of `round`: `records` acknowledged records at least, shared by both producers.
-    pub(crate) fn draw(round: u32, records: u32, rng: &mut impl Rng) -> Plan {
+    pub fn draw(round: u32, records: u32, rng: &mut impl Rng) -> Plan {
         let turn = round - 1;
         let modes = [turn % 3, (turn + turn / 3) % 3];
         let mut place = 0;
@@ -216,7 +217,7 @@ impl Plan {
     }
 
     /// Name of its topic.
-    pub(crate) fn topic(&self) -> String {
+    pub fn topic(&self) -> String {
         format!("crash-{}", self.round)
     }
 }

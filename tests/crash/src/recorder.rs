@@ -35,26 +35,26 @@ use verifiable::Verifiable;
 const POLL_RECORDS_MAX: usize = 1_000;
 /// The value of a record whose bytes are not whole: no producer sends it, so the checker calls it
 /// a phantom.
-pub(crate) const DAMAGED: u64 = u64::MAX;
+pub const DAMAGED: u64 = u64::MAX;
 
 /// How a client's records are told to the checker.
 #[derive(Clone, Debug)]
-pub(crate) struct Speaker {
+pub struct Speaker {
     /// Unique in the history.
-    pub(crate) process: u32,
+    pub process: u32,
     /// Its topic.
-    pub(crate) topic: String,
+    pub topic: String,
     /// -1, 1.
-    pub(crate) acks: i16,
+    pub acks: i16,
     /// Whether it is an idempotent producer.
-    pub(crate) idempotent: bool,
+    pub idempotent: bool,
     /// VerifiableProducer's first value, where it is one: it speaks JSON.
-    pub(crate) verifiable: Option<u64>,
+    pub verifiable: Option<u64>,
 }
 
 impl Speaker {
     /// One that sends nothing.
-    pub(crate) fn listener(process: u32, topic: &str) -> Speaker {
+    pub fn listener(process: u32, topic: &str) -> Speaker {
         let topic = topic.to_owned();
         Speaker { process, topic, acks: 0, idempotent: false, verifiable: None }
     }
@@ -62,26 +62,26 @@ impl Speaker {
 
 /// What a client has told so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Records handed to the library.
-    pub(crate) invoked: u64,
+    pub invoked: u64,
     /// Records acknowledged.
-    pub(crate) acked: u64,
+    pub acked: u64,
     /// Records nobody knows about.
-    pub(crate) unknown: u64,
+    pub unknown: u64,
     /// Whether it waits to begin, or has begun.
-    pub(crate) ready: bool,
+    pub ready: bool,
     /// Whether it ended by itself.
-    pub(crate) done: bool,
+    pub done: bool,
     /// Commits of a group acknowledged to it.
-    pub(crate) commits: u64,
+    pub commits: u64,
     /// Answers that showed it committed offsets.
-    pub(crate) looks: u64,
+    pub looks: u64,
 }
 
 impl Tally {
     /// Handed over and without an answer.
-    pub(crate) fn in_flight(&self) -> u64 {
+    pub fn in_flight(&self) -> u64 {
         self.invoked.saturating_sub(self.acked + self.unknown)
     }
 }
@@ -109,7 +109,7 @@ struct Inner {
 
 /// The history as it grows.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(Mutex<Inner>);
+pub struct Recorder(Mutex<Inner>);
 
 impl Recorder {
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -117,7 +117,7 @@ impl Recorder {
     }
 
     /// Takes a line.
-    pub(crate) fn line(&self, speaker: &Speaker, line: &str) {
+    pub fn line(&self, speaker: &Speaker, line: &str) {
         let mut inner = self.lock();
         if inner.take(speaker, line).is_none() && inner.fault.is_none() {
             inner.fault = Some(format!("process {} said {line:?}", speaker.process));
@@ -125,24 +125,39 @@ impl Recorder {
     }
 
     /// The client has ended, well or not: what it left open stays unknown.
-    pub(crate) fn ended(&self, speaker: &Speaker) {
+    pub fn ended(&self, speaker: &Speaker) {
         self.lock().membership_ended(speaker);
     }
 
     /// What a client has told.
-    pub(crate) fn tally(&self, process: u32) -> Tally {
+    pub fn tally(&self, process: u32) -> Tally {
         self.lock().tallies.get(&process).copied().unwrap_or_default()
     }
 
     /// Adds a line for people.
-    pub(crate) fn note(&self, text: String) {
+    pub fn note(&self, text: String) {
         let mut inner = self.lock();
         let call = inner.events.len() as u64;
         inner.push(0, call, Kind::Ok, Op::Note { text });
     }
 
+    /// The history so far, or the line that was not understood.
+    ///
+    /// # Errors
+    /// When a client said what nobody understands.
+    pub fn so_far(&self) -> Result<Vec<Event>, String> {
+        let inner = self.lock();
+        match &inner.fault {
+            None => {
+                let whole = verifiable::with_invocations(inner.events.clone(), &inner.verifiable);
+                Ok(causes::before_effects(whole))
+            }
+            Some(fault) => Err(fault.clone()),
+        }
+    }
+
     /// The history, or the line that was not understood.
-    pub(crate) fn finish(self) -> Result<Vec<Event>, String> {
+    pub fn finish(self) -> Result<Vec<Event>, String> {
         let inner = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         match inner.fault {
             None => {
@@ -260,6 +275,6 @@ impl Inner {
 }
 
 /// How the history names a partition.
-pub(crate) fn partition_name(topic: &str, partition: i64) -> String {
+pub fn partition_name(topic: &str, partition: i64) -> String {
     format!("{topic}-{partition}")
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::Result;
-use crate::clients::{Client, Ground, Tools};
-use crate::clock::monotonic_ns;
-use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS, write_history};
-use crate::judge::judge;
-use crate::members::Members;
-use crate::plan::{ACKED_EACH_MIN, COMMITS_EACH_MIN, Plan, Producing};
-use crate::recorder::{Recorder, Speaker};
+use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS};
 use crate::table::Row;
+use holdfast_crash::clients::{Client, Ground, Tools};
+use holdfast_crash::clock::monotonic_ns;
+use holdfast_crash::judge::judge;
+use holdfast_crash::members::Members;
+use holdfast_crash::plan::{ACKED_EACH_MIN, COMMITS_EACH_MIN, Plan, Producing};
+use holdfast_crash::recorder::{Recorder, Speaker};
+use holdfast_crash::{Result, write_history};
 
 /// What a round shows.
 #[derive(Debug)]

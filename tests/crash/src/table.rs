@@ -1,6 +1,6 @@
 //! The report: one row per round and client.
 
-use crate::judge::Count;
+use holdfast_crash::judge::Count;
 
 /// A row.
 #[derive(Clone, Debug)]

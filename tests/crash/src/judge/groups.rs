@@ -13,19 +13,19 @@ const RESUMED_MIN: u64 = 2;
 
 /// One group.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct GroupCount {
+pub struct GroupCount {
     /// Commits acknowledged.
-    pub(crate) commits_acked: u64,
+    pub commits_acked: u64,
     /// Answers that showed a committed offset.
-    pub(crate) looks: u64,
+    pub looks: u64,
     /// Processes that got such answers.
     lookers: BTreeSet<u32>,
     /// Partitions in which a member went on after an assignment.
-    pub(crate) resumed: u64,
+    pub resumed: u64,
     /// Offsets shown below one that was committed and acknowledged before the question.
-    pub(crate) lower: u64,
+    pub lower: u64,
     /// Acknowledged records no member was given.
-    pub(crate) missed: u64,
+    pub missed: u64,
 }
 
 impl GroupCount {
