@@ -78,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("kcat over kill -9", "kcat-kill9"),
         ("cold history", "cold-history"),
         ("disk full", "disk-full"),
+        ("state store", "state-store"),
         ("hostile frames", "hostile"),
         ("limits", "limits"),
         ("bad start", "start-up"),

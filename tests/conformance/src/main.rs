@@ -12,11 +12,13 @@ mod admin_page;
 mod clients;
 mod cold_history;
 mod disk_full;
+mod history;
 mod hostile;
 mod kcat_kill9;
 mod limits;
 mod node;
 mod start_up;
+mod state_store;
 mod store_probe;
 mod store_suite;
 mod store_weather;
@@ -49,6 +51,8 @@ enum Check {
     Limits(limits::Options),
     /// A start that cannot work says why, once.
     StartUp(node::Options),
+    /// States beside the log damaged, missing, without room, or in a file's place: nothing is lost.
+    StateStore(node::Options),
     /// The operator's probe of a store: usable, and nothing is left of it.
     StoreProbe(store_probe::Options),
     /// A store that is busy, silent, cut off or lies: no produce waits, no wrong record, nothing lost.
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Check::Hostile(options) => hostile::run(&options),
         Check::Limits(options) => limits::run(&options),
         Check::StartUp(options) => start_up::run(&options),
+        Check::StateStore(options) => state_store::run(&options),
         Check::StoreProbe(options) => store_probe::run(&options),
         Check::StoreWeather(options) => store_weather::run(&options),
         Check::StoreSuite(options) => store_suite::run(&options),

@@ -60,6 +60,8 @@ pub(crate) struct Autopsy {
     pub(crate) entries: u64,
     segment: u64,
     segment_bytes: usize,
+    /// The oldest segment by the newest header.
+    oldest: u64,
     /// Where the whole frames of the newest segment end.
     end: usize,
     /// Whole frames with something in them that no frame calls durable. (The frame that says so
@@ -78,6 +80,17 @@ pub(crate) struct Autopsy {
 }
 
 impl Autopsy {
+    /// Bytes of the log in use, by the newest header.
+    pub(crate) fn in_use_bytes(&self) -> u64 {
+        let whole = self.segment.saturating_sub(self.oldest) * self.segment_bytes as u64;
+        whole + self.end as u64
+    }
+
+    /// Segments given back since the log was made, by the newest header.
+    pub(crate) fn given_back(&self) -> u64 {
+        self.oldest.saturating_sub(1)
+    }
+
     /// Topics of which the log holds records.
     pub(crate) fn topics(&self) -> Vec<TopicId> {
         let mut topics: Vec<TopicId> = self.ends.keys().map(|(topic, _)| *topic).collect();
@@ -183,6 +196,7 @@ fn examine(chain: &[Segment]) -> Option<Autopsy> {
         entries: 0,
         segment: newest.number,
         segment_bytes: newest.bytes.len(),
+        oldest: newest.oldest,
         end: DATA_START,
         unpublished: 0,
         file: newest.file.clone(),

@@ -11,6 +11,7 @@ use holdfast_checker::Event;
 use crate::Arguments;
 use crate::autopsy::{self, Autopsy};
 use crate::node::{Node, Settings};
+use crate::premise::{Premise, StoreWatch};
 use crate::segment_watch::SegmentWatch;
 use holdfast_crash::clients::{Client, ForGroup, Ground, Tools};
 use holdfast_crash::clock::{monotonic_ns, nap};
@@ -28,6 +29,8 @@ pub(crate) const FINISH_WAIT_NS: u64 = 240_000_000_000;
 const READ_WAIT_NS: u64 = 180_000_000_000;
 /// The two libraries.
 pub(crate) const READERS: [Library; 2] = [Library::Librdkafka, Library::Java];
+/// How often the log's headers are looked at for a trim.
+const TRIM_LOOK_NS: u64 = 20_000_000;
 /// The daemon's directory of the only lane.
 const LANE_DIRECTORY: &str = "lane-0-of-1";
 
@@ -35,6 +38,8 @@ const LANE_DIRECTORY: &str = "lane-0-of-1";
 #[derive(Debug)]
 pub(crate) struct Cluster {
     settings: Settings,
+    /// Where there is an object store.
+    store_watch: Option<StoreWatch>,
     /// For histories and logs.
     pub(crate) directory: PathBuf,
     node: Option<Node>,
@@ -61,6 +66,8 @@ pub(crate) struct Struck {
     pub(crate) found: Autopsy,
     /// Where the kill fell, for people.
     pub(crate) state: String,
+    /// What it fell into, with an object store.
+    pub(crate) premise: Option<Premise>,
     /// From the start of the process to the first connection it took.
     pub(crate) start_ms: f64,
 }
@@ -91,8 +98,12 @@ impl Cluster {
             store: store(arguments, &directory)?,
             wal_backend: backend.to_owned(),
         };
+        let log = settings.data.join(LANE_DIRECTORY);
+        let watch = |objects: &PathBuf| StoreWatch::new(objects, &log, &settings.wal_size);
+        let store_watch = settings.store.as_ref().map(watch).transpose()?;
         Ok(Cluster {
             settings,
+            store_watch,
             directory,
             node: None,
             forget: arguments.plant_lost_frames,
@@ -141,6 +152,23 @@ impl Cluster {
                     watch.has_rolled() || tallies.iter().any(|tally| tally.done)
                 })?;
             }
+            WaitFor::UploadAndTrim => {
+                // Taken out, since the waiting borrows all of it.
+                if let Some(watch) = self.store_watch.take() {
+                    let mut next_look_ns = 0;
+                    let mut is_pressed = false;
+                    let waited = self.wait_until(recorder, producers, members, |tallies, _| {
+                        if monotonic_ns() >= next_look_ns {
+                            is_pressed = watch.trim_is_due();
+                            next_look_ns = monotonic_ns() + TRIM_LOOK_NS;
+                        }
+                        is_pressed && watch.upload_is_under_way()
+                            || tallies.iter().any(|tally| tally.done)
+                    });
+                    self.store_watch = Some(watch);
+                    waited?;
+                }
+            }
             WaitFor::Quiet => {
                 producers.iter().try_for_each(|producer| producer.signal("-STOP"))?;
             }
@@ -168,11 +196,21 @@ impl Cluster {
         recorder.note("kill -9".to_owned());
         let found = autopsy::of(&self.settings.data.join(LANE_DIRECTORY))?;
         recorder.note(found.to_string());
+        let premise = self.store_watch.as_mut().map(|watch| watch.left(&found));
         if self.forget {
             let frames = found.forget_last_frames()?;
             println!("planted: the last {frames} frames of the log are zeros now");
         }
         let mut state = found.state();
+        if let Some(premise) = premise {
+            let word = |is: bool| if is { "under way" } else { "none" };
+            state.push_str(&format!(
+                "; upload: {}, trim: {}, {} segments given back",
+                word(premise.upload),
+                word(premise.trim),
+                found.given_back()
+            ));
+        }
         if let Some(after) = kill.again {
             let node = Node::spawn(&self.settings)?;
             nap(after);
@@ -185,7 +223,7 @@ impl Cluster {
         self.node = Some(node);
         members.look(recorder)?;
         members.go_on(tools, recorder)?;
-        Ok(Struck { found, state, start_ms })
+        Ok(Struck { found, state, premise, start_ms })
     }
 
     /// Asks `is_time` until it says so.

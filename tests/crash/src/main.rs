@@ -31,7 +31,9 @@
 //! VerifiableProducer among them, which live through all kills (see `in_a_row`).
 //!
 //! Kills aim at whatever the moment brings, at the change from one segment to the next, at quiet,
-//! and, a second time, at the restart (see `plan`).
+//! and, a second time, at the restart (see `plan`). With an object store they aim at a moment in
+//! which an object is being written and the log waits for a trim; what the kill leaves proves it or
+//! not (see `premise`), and a run in which fewer than half of the kills had both fails.
 //!
 //! A kill leaves the page cache and the device alone: this shows what a process must not lose.
 //! What a power cut may take is the subject of `tests/powercut`, which shares the library of this
@@ -43,6 +45,7 @@ mod autopsy;
 mod cluster;
 mod in_a_row;
 mod node;
+mod premise;
 mod round;
 mod segment_watch;
 mod table;
@@ -58,6 +61,7 @@ use holdfast_crash::plan::{Backends, Plan};
 use holdfast_crash::{Result, clock};
 
 use crate::cluster::Cluster;
+use crate::premise::Premise;
 
 /// Rounds on one data directory.
 const ROUNDS_PER_CLUSTER: u32 = 5;
@@ -146,6 +150,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let mut cluster: Option<Cluster> = None;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
+    let mut premises = Vec::new();
     for round in 1..=arguments.rounds {
         let number = (round - 1) / ROUNDS_PER_CLUSTER;
         if (round - 1) % ROUNDS_PER_CLUSTER == 0 {
@@ -153,7 +158,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             cluster = Some(Cluster::fresh(arguments, number + 1, backend)?);
         }
         let cluster = cluster.as_mut().expect("made in the first round");
-        let plan = Plan::draw(round, arguments.records, &mut rng.split());
+        let plan = Plan::draw(round, arguments.records, arguments.store, &mut rng.split());
         match round::run(cluster, &tools, &plan) {
             Ok(outcome) => {
                 for row in &outcome.rows {
@@ -163,6 +168,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
                     println!("round {round} FAILED: {why}");
                     failures.push(round);
                 }
+                premises.extend(outcome.premise);
                 rows.extend(outcome.rows);
             }
             Err(fault) => {
@@ -190,7 +196,27 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     let failed = failures.len();
     println!("{} passed, {failed} failed", arguments.rounds as usize - failed);
-    Ok(failed == 0)
+    let proved = !arguments.store || is_proved(&premises, arguments.rounds);
+    Ok(failed == 0 && proved)
+}
+
+/// Half of the rounds over a trimmed log have to be about one, and tell it.
+fn is_proved(premises: &[Premise], rounds: u32) -> bool {
+    let count = |is: fn(&Premise) -> bool| premises.iter().filter(|premise| is(premise)).count();
+    let both = count(|premise| premise.holds());
+    println!(
+        "An upload was under way at {} of {rounds} kills, a trim at {}, both at {both}.",
+        count(|premise| premise.upload),
+        count(|premise| premise.trim)
+    );
+    let is_proved = both * 2 >= rounds as usize;
+    if !is_proved {
+        println!(
+            "FAILED: both were under way at fewer than half of the kills. Take a smaller --wal-size, \
+             or more --records."
+        );
+    }
+    is_proved
 }
 
 /// Only what bears our names: the directory is the caller's.

@@ -116,6 +116,8 @@ pub enum WaitFor {
     Nothing,
     /// The log goes over into another segment (or a producer ends before that).
     SegmentRoll,
+    /// An object is being written while the log waits for a trim (or a producer ends before that).
+    UploadAndTrim,
     /// Both producers are stopped, with records on their way, until long after the log has
     /// published what is durable; they go on when the daemon is gone.
     Quiet,
@@ -168,6 +170,21 @@ const AIMS: [WaitFor; 6] = [
     WaitFor::SegmentRoll,
     WaitFor::Nothing,
 ];
+/// With an object store five rounds of six wait for an upload and a trim.
+const AIMS_WITH_STORE: [WaitFor; 6] = [
+    WaitFor::UploadAndTrim,
+    WaitFor::UploadAndTrim,
+    WaitFor::SegmentRoll,
+    WaitFor::UploadAndTrim,
+    WaitFor::UploadAndTrim,
+    WaitFor::UploadAndTrim,
+];
+/// Records of a round with an object store are at least so large: half of a log has to be filled.
+const RECORD_BYTES_WITH_STORE: u64 = 700;
+/// Records a second.
+const RATES: [u64; 3] = [4_000, 8_000, 16_000];
+/// With an object store a round has to last for as long as an object takes to become due.
+const RATES_WITH_STORE: [u64; 3] = [2_000, 3_000, 5_000];
 /// One round of so many kills twice.
 const ROUNDS_PER_SECOND_KILL: u32 = 5;
 /// The log publishes what is durable within 100 ms of the last frame.
@@ -175,9 +192,10 @@ const QUIET: Duration = Duration::from_millis(300);
 
 impl Plan {
     /// The plan of `round`: `records` acknowledged records at least, shared by both producers.
-    pub fn draw(round: u32, records: u32, rng: &mut impl Rng) -> Plan {
+    pub fn draw(round: u32, records: u32, with_store: bool, rng: &mut impl Rng) -> Plan {
         let turn = round - 1;
         let modes = [turn % 3, (turn + turn / 3) % 3];
+        let rates = if with_store { RATES_WITH_STORE } else { RATES };
         let mut place = 0;
         let producers = [Library::Librdkafka, Library::Java].map(|library| {
             let mode = modes[place];
@@ -188,18 +206,22 @@ impl Plan {
                 idempotent: mode == 2,
                 linger_ms: [0, 1, 5][rng.below(3) as usize],
                 window: [50, 500, 4_000][rng.below(3) as usize],
-                rate: [4_000, 8_000, 16_000][rng.below(3) as usize],
-                record_bytes: 200 + rng.below(1_000),
+                rate: rates[rng.below(3) as usize],
+                record_bytes: if with_store { RECORD_BYTES_WITH_STORE } else { 200 }
+                    + rng.below(1_000),
                 first_value: (2 * u64::from(round) + place as u64) * VALUES_PER_PRODUCER,
                 records: records.div_ceil(2),
             }
         });
-        let wait_for = AIMS[turn as usize % AIMS.len()];
+        let aims = if with_store { AIMS_WITH_STORE } else { AIMS };
+        let wait_for = aims[turn as usize % aims.len()];
         let each = u64::from(records.div_ceil(2));
         // A roll is waited for from early on, and over within a millisecond.
         let (earliest, spread, delay) = match wait_for {
             WaitFor::Nothing => (each / 10, each / 2, Duration::from_micros(rng.below(20_000))),
             WaitFor::SegmentRoll => (each / 20, 1, Duration::from_micros(rng.below(400))),
+            // At once: the file of an object is there for some milliseconds.
+            WaitFor::UploadAndTrim => (each / 20, each / 4, Duration::ZERO),
             WaitFor::Quiet => (each / 10, each / 2, QUIET),
         };
         let acked_min = earliest + rng.below(spread.max(1));
@@ -232,7 +254,7 @@ mod tests {
     fn nine_rounds_see_every_pair_of_modes() {
         let mut pairs = BTreeSet::new();
         for round in 1..=9 {
-            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(1));
+            let plan = Plan::draw(round, 50_000, false, &mut SplitMix64::new(1));
             pairs.insert(plan.producers.map(|one| (one.acks, one.idempotent)));
         }
         assert_eq!(pairs.len(), 9);
@@ -241,7 +263,7 @@ mod tests {
     #[test]
     fn no_mode_is_one_that_clients_refuse_and_there_is_work_behind_every_kill() {
         for round in 1..=200 {
-            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(u64::from(round)));
+            let plan = Plan::draw(round, 50_000, false, &mut SplitMix64::new(u64::from(round)));
             assert!(plan.partitions >= 3);
             assert!(plan.producers.iter().all(|one| !one.idempotent || one.acks == "all"));
             let records: u64 = plan.producers.iter().map(|one| u64::from(one.records)).sum();
@@ -253,7 +275,7 @@ mod tests {
     fn a_member_that_is_killed_is_static_and_both_libraries_take_turns() {
         let mut killed = Vec::new();
         for round in 1..=4 {
-            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(9));
+            let plan = Plan::draw(round, 50_000, false, &mut SplitMix64::new(9));
             let place = plan.kill.member.expect("every round kills one");
             assert!(plan.consumers[place].is_static && !plan.consumers[1 - place].is_static);
             killed.push(plan.consumers[place].library.name());
@@ -265,7 +287,7 @@ mod tests {
     fn values_of_two_producers_never_meet() {
         let mut firsts = BTreeSet::new();
         for round in 1..=100 {
-            let plan = Plan::draw(round, 50_000, &mut SplitMix64::new(0));
+            let plan = Plan::draw(round, 50_000, false, &mut SplitMix64::new(0));
             firsts.extend(plan.producers.iter().map(|one| one.first_value));
         }
         assert_eq!(firsts.len(), 200);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cluster::{Cluster, Done, FINISH_WAIT_NS, READERS};
+use crate::premise::Premise;
 use crate::table::Row;
 use holdfast_crash::clients::{Client, Ground, Tools};
 use holdfast_crash::clock::monotonic_ns;
@@ -17,6 +18,8 @@ use holdfast_crash::{Result, write_history};
 pub(crate) struct Outcome {
     /// One per producer.
     pub(crate) rows: Vec<Row>,
+    /// What the kill fell into, with an object store.
+    pub(crate) premise: Option<Premise>,
     fault: Option<String>,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn run(cluster: &mut Cluster, tools: &Tools, plan: &Plan) -> Result<O
     });
     let rows = rows.collect();
     cluster.done.push(Done { ground, groups, history });
-    Ok(Outcome { rows, fault })
+    Ok(Outcome { rows, premise: struck.premise, fault })
 }
 
 /// A producer's process in the history.
