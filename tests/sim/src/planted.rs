@@ -78,7 +78,7 @@ bugs! {
     "reserve-ignored": wal.reserve_ignored, here(255);
     "failed-write-retried-and-acked": wal.failed_write_retried_and_acked, here(9);
     "vote-not-restored": wal.vote_not_restored, here(204);
-    "erased-before-header": wal.erased_before_header, here(1);
+    "erased-before-header": wal.erased_before_header, here(8);
     "device-acks-before-flush": device_acks_before_flush, here(5);
     "trimmed-not-uploaded": lane.history.trimmed_not_uploaded, here(18);
     "trimmed-not-kept": lane.history.trimmed_not_kept, here(10);
