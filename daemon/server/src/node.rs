@@ -25,6 +25,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// A write to the log that takes so long is felt by producers: of a sound device it takes a few
+/// milliseconds at most.
+const SLOW_WRITE: Duration = Duration::from_millis(100);
+
 /// How far a node has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -211,6 +215,14 @@ impl Node {
     #[must_use]
     pub fn log_lasts(&self, lane: Option<&LaneSnapshot>) -> Option<Duration> {
         self.wal_pace.lasts(lane?.status.wal.free_bytes)
+    }
+
+    /// How long a write to the log takes at present, where that is so long that producers feel it.
+    #[must_use]
+    pub fn slow_log(&self, lane: Option<&LaneSnapshot>) -> Option<Duration> {
+        let wal = &lane?.status.wal;
+        let takes = Duration::from_nanos(wal.recent_write_ns.max(wal.oldest_write_ns));
+        (takes >= SLOW_WRITE).then_some(takes)
     }
 
     /// The lane's numbers, not older than a second if it turns; `None` until there is a lane.

@@ -56,6 +56,9 @@ pub fn line(node: &Node, lane: Option<&LaneSnapshot>) -> String {
             line.push_str(&format!(", {broken} QUARANTINED"));
         }
     }
+    if let Some(takes) = node.slow_log(lane) {
+        line.push_str(&format!(", LOG DEVICE SLOW ({} ms a write)", takes.as_millis()));
+    }
     if node.store.failing().is_some() {
         line.push_str(", OBJECT STORE FAILS");
         if let Some(lasts) = node.log_lasts(lane) {

@@ -79,6 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ("cold history", "cold-history"),
         ("disk full", "disk-full"),
         ("state store", "state-store"),
+        ("slow disk", "slow-disk"),
         ("hostile frames", "hostile"),
         ("limits", "limits"),
         ("bad start", "start-up"),

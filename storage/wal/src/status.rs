@@ -16,6 +16,8 @@ pub(crate) struct Counters {
     pub(crate) writes: u64,
     pub(crate) sealed: u64,
     pub(crate) released: u64,
+    pub(crate) write_ns: u64,
+    pub(crate) recent_write_ns: u64,
 }
 
 /// A look at the log.
@@ -59,6 +61,12 @@ pub struct WalStatus {
     pub segments_released: u64,
     /// Since this start: files overwritten with zeros for a deletion.
     pub files_erased: u64,
+    /// Since this start: from a frame's way to the device until it was durable, over all frames.
+    pub write_ns: u64,
+    /// The same of one frame, smoothed over the last ones.
+    pub recent_write_ns: u64,
+    /// How long the oldest write that is not done is under way.
+    pub oldest_write_ns: u64,
 }
 
 impl<D: Disk> Wal<D> {
@@ -120,6 +128,9 @@ impl<D: Disk> Wal<D> {
             seals_written: self.counters.sealed,
             segments_released: self.counters.released,
             files_erased: self.erase.files,
+            write_ns: self.counters.write_ns,
+            recent_write_ns: self.counters.recent_write_ns,
+            oldest_write_ns: self.oldest_write_ns(),
         }
     }
 }

@@ -121,12 +121,16 @@ pub(crate) enum Queued {
     Frame { number: FrameNumber, segment: SegmentNumber, offset: u64, bytes: Bytes },
 }
 
+/// What writes take is told of about so many.
+const WRITES_SMOOTHED: u64 = 8;
+
 /// A frame at the device.
 #[derive(Debug)]
 struct InFlight {
     number: FrameNumber,
     len_bytes: u64,
     done: bool,
+    since_ns: u64,
 }
 
 /// A segment that is full and waits until it may be sealed.
@@ -178,6 +182,8 @@ pub struct Wal<D: Disk> {
     pub(crate) queue: VecDeque<Queued>,
     in_flight: VecDeque<InFlight>,
     pub(crate) in_flight_bytes: u64,
+    /// When frames went to the device that are durable since the clock was last read.
+    finished: Vec<u64>,
     pub(crate) header: Option<HeaderWrite>,
     pub(crate) sealing: VecDeque<Sealing>,
     next_token: u64,
@@ -245,6 +251,7 @@ impl<D: Disk> Wal<D> {
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
+            finished: Vec::new(),
             header: None,
             sealing: VecDeque::new(),
             next_token: 0,
@@ -262,7 +269,7 @@ impl<D: Disk> Wal<D> {
     /// [`WalError::Refused`] and [`WalError::EntryTooLarge`]: nothing was written.
     /// [`WalError::Failed`]: the lane has stopped.
     pub fn append(&mut self, items: Vec<Item>, now: Now) -> Result<Written, WalError> {
-        self.now_ns = now.boottime_ns;
+        self.see(now);
         if let Some(error) = &self.failed {
             return Err(WalError::Failed(error.clone()));
         }
@@ -277,6 +284,22 @@ impl<D: Disk> Wal<D> {
         self.pump();
         self.disk.flush_submissions();
         Ok(Written { last_frame: self.last_frame(), entries })
+    }
+
+    /// Takes the time, and with it how long finished writes took.
+    fn see(&mut self, now: Now) {
+        self.now_ns = now.boottime_ns;
+        for since_ns in self.finished.drain(..) {
+            let took_ns = self.now_ns.saturating_sub(since_ns);
+            self.counters.write_ns += took_ns;
+            let others = self.counters.recent_write_ns / WRITES_SMOOTHED * (WRITES_SMOOTHED - 1);
+            self.counters.recent_write_ns = others + took_ns / WRITES_SMOOTHED;
+        }
+    }
+
+    /// How long the oldest write that is not done is under way.
+    pub(crate) fn oldest_write_ns(&self) -> u64 {
+        self.in_flight.front().map_or(0, |first| self.now_ns.saturating_sub(first.since_ns))
     }
 
     /// True while another append starts at once: fewer than `frames_in_flight_max` frames and
@@ -323,7 +346,7 @@ impl<D: Disk> Wal<D> {
     /// # Errors
     /// [`WalError::Failed`] once the device failed.
     pub fn tick(&mut self, now: Now) -> Result<(), WalError> {
-        self.now_ns = now.boottime_ns;
+        self.see(now);
         if let Some(error) = &self.failed {
             return Err(WalError::Failed(error.clone()));
         }
@@ -653,7 +676,12 @@ impl<D: Disk> Wal<D> {
                     self.disk.submit_write(file, offset, bytes, token);
                     self.counters.writes += 1;
                     self.in_flight_bytes += len_bytes;
-                    self.in_flight.push_back(InFlight { number, len_bytes, done: false });
+                    self.in_flight.push_back(InFlight {
+                        number,
+                        len_bytes,
+                        done: false,
+                        since_ns: self.now_ns,
+                    });
                     if self.config.planted.durable_before_completion {
                         self.durable = self.durable.max(number);
                     }
@@ -735,6 +763,7 @@ impl<D: Disk> Wal<D> {
                 place.expect("a frame completes once").done = true;
                 while let Some(first) = self.in_flight.pop_front_if(|first| first.done) {
                     self.in_flight_bytes -= first.len_bytes;
+                    self.finished.push(first.since_ns);
                     self.durable = self.durable.max(first.number);
                 }
             }

@@ -8,8 +8,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use holdfast_bench::batch;
@@ -18,6 +17,7 @@ use holdfast_bench::clock::{Stopwatch, nap, unix_ms};
 use holdfast_bench::drain;
 use holdfast_bench::load::value_of;
 
+use crate::device::Device;
 use crate::node::{Options, Place};
 use crate::{Outcome, Result};
 
@@ -65,7 +65,7 @@ fn log_full(options: &Options) -> Result<()> {
 }
 
 fn device_full(options: &Options) -> Result<()> {
-    let device = Device::mount(&options.work)?;
+    let device = Device::mount(&options.work, DEVICE_BYTES)?;
     let place = Place::fresh(options.kind(&[])?, device.mounted.join("node"))?;
     let running = place.start()?;
     make_topic(running.address)?;
@@ -162,34 +162,5 @@ fn fill_device(path: &Path) {
         if file.write_all(&vec![0x55; size]).is_err() || file.sync_data().is_err() {
             size /= 2;
         }
-    }
-}
-
-/// A small ext4 file system; unmounted when it goes out of scope.
-struct Device {
-    mounted: PathBuf,
-}
-
-impl Device {
-    fn mount(work: &Path) -> Result<Self> {
-        let (image, mounted) = (work.join("device.img"), work.join("device"));
-        let _ = Command::new("umount").arg(&mounted).stderr(std::process::Stdio::null()).status();
-        fs::create_dir_all(&mounted).map_err(|error| error.to_string())?;
-        let file = File::create(&image).map_err(|error| error.to_string())?;
-        file.set_len(DEVICE_BYTES).map_err(|error| error.to_string())?;
-        let run = |command: &mut Command| match command.status() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("{:?} ended: {status}", command.get_program())),
-            Err(error) => Err(format!("{:?}: {error}", command.get_program())),
-        };
-        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
-        run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))?;
-        Ok(Self { mounted })
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.mounted).status();
     }
 }

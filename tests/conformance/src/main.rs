@@ -11,12 +11,14 @@
 mod admin_page;
 mod clients;
 mod cold_history;
+mod device;
 mod disk_full;
 mod history;
 mod hostile;
 mod kcat_kill9;
 mod limits;
 mod node;
+mod slow_disk;
 mod start_up;
 mod state_store;
 mod store_probe;
@@ -49,6 +51,8 @@ enum Check {
     Hostile(node::Options),
     /// Connections, descriptors and memory run short: bounded, others unharmed, all comes back.
     Limits(limits::Options),
+    /// The log's device gets slow: producers wait, nothing is lost, it is shown, and it passes.
+    SlowDisk(node::Options),
     /// A start that cannot work says why, once.
     StartUp(node::Options),
     /// States beside the log damaged, missing, without room, or in a file's place: nothing is lost.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Check::DiskFull(options) => disk_full::run(&options),
         Check::Hostile(options) => hostile::run(&options),
         Check::Limits(options) => limits::run(&options),
+        Check::SlowDisk(options) => slow_disk::run(&options),
         Check::StartUp(options) => start_up::run(&options),
         Check::StateStore(options) => state_store::run(&options),
         Check::StoreProbe(options) => store_probe::run(&options),

@@ -102,6 +102,8 @@ fn lane_and_wal(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>)
     page.one(&WAL_FLUSHES, of(|lane| lane.status.wal.flushes as f64));
     page.one(&WAL_FRAMES, of(|lane| lane.status.wal.frames as f64));
     page.one(&WAL_WRITTEN, of(|lane| lane.status.wal.bytes_written as f64));
+    page.one(&WAL_WRITE, of(|lane| lane.status.wal.write_ns as f64 / 1e9));
+    page.one(&WAL_OLDEST_WRITE, of(|lane| lane.status.wal.oldest_write_ns as f64 / 1e9));
 }
 
 fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {

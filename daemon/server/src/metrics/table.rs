@@ -126,6 +126,11 @@ metrics! {
         "Frames (group commits) written.";
     WAL_WRITTEN = "holdfast_wal_written_bytes_total", Counter, [],
         "Bytes of these frames.";
+    WAL_WRITE = "holdfast_wal_write_seconds_total", Counter, [],
+        "Time frames took from their way to the device until they were durable, added up; by \
+         holdfast_wal_frames_total it is the mean.";
+    WAL_OLDEST_WRITE = "holdfast_wal_oldest_write_seconds", Gauge, [],
+        "How long the oldest write to the device that is not done is under way; 0 where there is none.";
     STORE_WAITING = "holdfast_store_waiting_bytes", Gauge, [],
         "Bytes of committed records that are in no object yet.";
     STORE_AGE = "holdfast_store_last_success_age_seconds", Gauge, [],

@@ -54,6 +54,28 @@ fn what_was_appended_is_durable_after_its_write_and_there_after_a_restart() {
 }
 
 #[test]
+fn how_long_writes_take_is_told_of_those_under_way_and_of_those_that_are_done() {
+    const MS: u64 = 1_000_000;
+    let config = config();
+    let device = formatted(1, &config, 1);
+    let (mut wal, _) = recover(&device, &config).unwrap();
+    let mut now_ns = 0;
+    settle(&device, &mut wal, &mut now_ns);
+    now_ns += MS;
+    wal.append(vec![entry(1, 1, 1, 50)], at(now_ns)).unwrap();
+    wal.tick(at(now_ns + 30 * MS)).unwrap();
+    let status = wal.status();
+    assert_eq!((status.write_ns, status.oldest_write_ns), (0, 30 * MS));
+    settle(&device, &mut wal, &mut now_ns);
+    // The lane finds out when it turns again.
+    wal.tick(at(now_ns + 80 * MS)).unwrap();
+    let status = wal.status();
+    assert_eq!(status.oldest_write_ns, 0);
+    assert!(status.write_ns >= 80 * MS, "{status:?}");
+    assert_eq!(status.recent_write_ns, status.write_ns / 8);
+}
+
+#[test]
 fn a_later_write_of_an_index_truncates_everything_behind_it() {
     let config = config();
     let device = formatted(1, &config, 1);
