@@ -13,8 +13,9 @@
 //! do not hide a missing one. Kills of a process (`tests/crash`) leave page cache and disk alone;
 //! the simulation has the disk but not the kernel, ext4, io_uring nor RocksDB.
 //!
-//! A cut falls where it hurts: right behind the write of a frame of the log, as a flush comes, or
-//! when the cache is full of unflushed sectors. One of three strikes again into the restart. A run
+//! A cut falls where it hurts: at the write of a frame of the log, as a flush comes, or when the cache
+//! is full of unflushed sectors; mostly after flushes were held back for a while, so that whoever
+//! acknowledges without waiting for one is found. One of three strikes again into the restart. A run
 //! in which hardly a cut found unflushed frames of the log proves nothing and fails.
 //!
 //! `--planted lost-flush` tests the test: the disk answers flushes and forgets them. Records must be

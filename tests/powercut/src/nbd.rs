@@ -3,7 +3,7 @@
 //! ```text
 //! QEMU ─▶ reader ─▶ requests not yet begun ─▶ one of them, by the seed ─▶ Disk ─▶ reply
 //!                                                │
-//!                    Aim: is this the moment? ───┴─▶ cut: nothing is answered any more
+//!                    Aim: is this the moment? ───┴─▶ flushes are held ─▶ cut: nothing is answered
 //! ```
 //!
 //! The protocol is `doc/proto.md` of the NBD project: fixed newstyle, simple replies, READ, WRITE,
@@ -13,6 +13,9 @@
 //! and then for company: a flush overtakes writes that were not answered before it, as it may on
 //! every disk. A node that takes a flush for durable which it sent before its write was answered is
 //! found by that.
+//!
+//! Before a cut flushes are held back for a while, neither done nor answered: a slow disk. Whoever
+//! acknowledges meanwhile has not waited for one, and its acknowledgement has the time to arrive.
 //!
 //! Invariant: a cut falls between two requests, under the lock of the disk; whatever was answered
 //! before it was done before it.
@@ -69,9 +72,9 @@ const WAIT: Duration = Duration::from_micros(300);
 /// At which request the power goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Aim {
-    /// Right behind the write of a frame of the log, so many frames later.
+    /// At the write of a frame of the log, so many frames later.
     Frame(u64),
-    /// When so many flushes later one comes, before it is done.
+    /// When so many flushes later one comes; it is not done.
     Flush(u64),
     /// When so many sectors are not flushed.
     Sectors(usize),
@@ -94,6 +97,8 @@ struct State {
     rng: SplitMix64,
     aim: Option<Aim>,
     loss: Loss,
+    /// Flushes are held back.
+    holds: bool,
     cut: Option<io::Result<Cut>>,
     flushes: u64,
 }
@@ -131,7 +136,8 @@ impl Server {
         let _ = std::fs::remove_file(socket);
         let listener = UnixListener::bind(socket).map_err(broken)?;
         let mut order = rng.split();
-        let state = State { disk, rng, aim: None, loss: Loss::All, cut: None, flushes: 0 };
+        let state =
+            State { disk, rng, aim: None, loss: Loss::All, holds: false, cut: None, flushes: 0 };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let served = Arc::clone(&shared);
         thread::spawn(move || {
@@ -153,37 +159,45 @@ impl Server {
         self.0.lock().disk.lie();
     }
 
-    /// Cuts the power when `aim` is met, or after `patience`, and says what was lost and whether the
-    /// aim was met.
+    /// Holds flushes back from when `aim` is met, or after `patience`, and cuts the power `hold` later.
+    /// Says what was lost and whether the aim was met.
     pub(crate) fn cut(
         &self,
         aim: Option<Aim>,
         loss: Loss,
         patience: Duration,
+        hold: Duration,
     ) -> Result<(Cut, bool)> {
         let mut state = self.0.lock();
         state.loss = loss;
         state.aim = aim;
-        let mut is_met = true;
+        let wait = |state, limit, is_over: fn(&State) -> bool| {
+            let waited = self.0.changed.wait_timeout_while(state, limit, |state| !is_over(state));
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
         if aim.is_some() {
-            let waited =
-                self.0.changed.wait_timeout_while(state, patience, |state| state.cut.is_none());
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = wait(state, patience, |state| state.holds);
+            // Nothing ends this wait but time: the guest goes on.
+            state = wait(state, hold, |_| false);
         }
-        if state.cut.is_none() {
-            is_met = false;
-            state.cut_now();
-        }
-        match state.cut.take() {
-            Some(Ok(cut)) => {
-                // It stays cut.
-                state.cut = Some(Ok(cut));
-                Ok((cut, is_met))
-            }
+        let is_met = state.holds;
+        state.cut_now();
+        match &state.cut {
+            Some(Ok(cut)) => Ok((*cut, is_met)),
             Some(Err(error)) => Err(format!("the disk's file: {error}")),
             None => Err("the disk was not cut".to_owned()),
         }
     }
+}
+
+/// What becomes of a request.
+enum Fate {
+    /// Answered, with bytes or an error.
+    Answered(std::result::Result<Vec<u8>, u32>),
+    /// Neither done nor answered.
+    Held,
+    /// The power has gone.
+    Cut,
 }
 
 impl State {
@@ -192,10 +206,21 @@ impl State {
         self.cut = Some(self.disk.cut(loss, &mut self.rng));
     }
 
-    /// Does one request; none where the power went.
-    fn act(&mut self, request: &Request) -> Option<std::result::Result<Vec<u8>, u32>> {
+    /// Whether this write or flush is what the aim waits for.
+    fn is_met(&mut self, is_flush: bool, frames: usize) -> bool {
+        let unflushed = self.disk.unflushed();
+        match &mut self.aim {
+            Some(Aim::Flush(left)) if is_flush => count_down(left, unflushed > 0),
+            Some(Aim::Frame(left)) if frames > 0 => count_down(left, true),
+            Some(Aim::Sectors(enough)) => !is_flush && unflushed >= *enough,
+            _ => false,
+        }
+    }
+
+    /// Does one request.
+    fn act(&mut self, request: &Request) -> Fate {
         if self.cut.is_some() {
-            return None;
+            return Fate::Cut;
         }
         let whole = |number: u64| number.is_multiple_of(SECTOR_BYTES as u64);
         let end = request.offset.checked_add(u64::from(request.len));
@@ -204,46 +229,40 @@ impl State {
             && whole(u64::from(request.len));
         let done = match request.command {
             COMMAND_FLUSH => {
-                if let Some(Aim::Flush(left)) = &mut self.aim {
-                    if *left == 0 && self.disk.unflushed() > 0 {
-                        self.cut_now();
-                        return None;
-                    }
-                    *left = left.saturating_sub(1);
+                self.holds = self.holds || self.is_met(true, 0);
+                if self.holds {
+                    return Fate::Held;
                 }
                 self.flushes += 1;
                 self.disk.flush().map(|()| Vec::new())
             }
-            _ if !is_inside => return Some(Err(INVALID)),
+            _ if !is_inside => return Fate::Answered(Err(INVALID)),
             COMMAND_READ => {
                 let mut bytes = vec![0; request.len as usize];
                 self.disk.read(request.offset, &mut bytes).map(|()| bytes)
             }
             COMMAND_WRITE if request.flags & FUA != 0 => {
+                if self.holds {
+                    return Fate::Held;
+                }
                 self.disk.write_through(request.offset, &request.bytes).map(|()| Vec::new())
             }
             COMMAND_WRITE => {
                 let frames = self.disk.write(request.offset, &request.bytes);
-                match &mut self.aim {
-                    Some(Aim::Frame(left)) if frames > 0 => {
-                        if *left == 0 {
-                            self.cut_now();
-                            return None;
-                        }
-                        *left -= 1;
-                    }
-                    Some(Aim::Sectors(enough)) if self.disk.unflushed() >= *enough => {
-                        self.cut_now();
-                        return None;
-                    }
-                    _ => {}
-                }
+                self.holds = self.holds || self.is_met(false, frames);
                 Ok(Vec::new())
             }
-            _ => return Some(Err(INVALID)),
+            _ => return Fate::Answered(Err(INVALID)),
         };
-        Some(done.map_err(|_| IO_ERROR))
+        Fate::Answered(done.map_err(|_| IO_ERROR))
     }
+}
+
+/// One less to wait for; true when there was none left and `is_time`.
+fn count_down(left: &mut u64, is_time: bool) -> bool {
+    let is_due = *left == 0 && is_time;
+    *left = left.saturating_sub(1);
+    is_due
 }
 
 fn serve(mut stream: UnixStream, shared: &Shared, order: &mut SplitMix64) -> io::Result<()> {
@@ -256,11 +275,15 @@ fn serve(mut stream: UnixStream, shared: &Shared, order: &mut SplitMix64) -> io:
     while let Some(request) = next(&from, &mut pending, order) {
         // The lock is held while the reply leaves: after a cut nothing is answered.
         let mut state = shared.lock();
-        let reply = state.act(&request);
-        if state.cut.is_some() {
+        let fate = state.act(&request);
+        if state.holds {
             shared.changed.notify_all();
         }
-        let Some(reply) = reply else { break };
+        let reply = match fate {
+            Fate::Answered(reply) => reply,
+            Fate::Held => continue,
+            Fate::Cut => break,
+        };
         let mut bytes = Vec::from(REPLY.to_be_bytes());
         let (error, body) = reply.map_or_else(|error| (error, Vec::new()), |body| (0, body));
         bytes.extend_from_slice(&error.to_be_bytes());

@@ -68,8 +68,14 @@ impl Machine {
         }
     }
 
-    fn cut(self, aim: Option<Aim>, loss: Loss, patience: Duration) -> Result<(Cut, bool)> {
-        let cut = self.disk.cut(aim, loss, patience)?;
+    fn cut(
+        self,
+        aim: Option<Aim>,
+        loss: Loss,
+        patience: Duration,
+        hold: Duration,
+    ) -> Result<(Cut, bool)> {
+        let cut = self.disk.cut(aim, loss, patience, hold)?;
         self.guest.kill()?;
         Ok(cut)
     }
@@ -137,7 +143,7 @@ fn cut_and_judge(arguments: &Arguments, cuts: u32, seed: u64) -> Result<()> {
         let aim = (!is_planted).then(|| aim(number, &mut rng));
         let metrics = METRICS.map(|name| machine.guest.metric(name));
         let flushes = machine.disk.flushes();
-        let (cut, is_met) = machine.cut(aim, loss, PATIENCE)?;
+        let (cut, is_met) = machine.cut(aim, loss, PATIENCE, hold(&mut rng))?;
         let told = load.progress();
         load.note(format!("power cut {number}: {cut:?}"));
         load.hold()?;
@@ -148,7 +154,7 @@ fn cut_and_judge(arguments: &Arguments, cuts: u32, seed: u64) -> Result<()> {
             let aim = Aim::Flush(rng.below(12));
             let mut machine = site.switch_on(&mut rng)?;
             machine.guest.wait("mounted")?;
-            let (cut, _) = machine.cut(Some(aim), loss, RESTART_PATIENCE)?;
+            let (cut, _) = machine.cut(Some(aim), loss, RESTART_PATIENCE, Duration::ZERO)?;
             load.note(format!("and into the restart: {cut:?}"));
             format!("; again in the restart: {} unflushed, {} kept", cut.unflushed, cut.survived)
         } else {
@@ -204,6 +210,12 @@ fn aim(number: u32, rng: &mut impl Rng) -> Aim {
         2 => Aim::Flush(rng.below(40)),
         _ => Aim::Sectors(32 + rng.below(480) as usize),
     }
+}
+
+/// How long flushes are held back before a cut: mostly long enough for an acknowledgement that did
+/// not wait for one to reach the client, sometimes not at all.
+fn hold(rng: &mut impl Rng) -> Duration {
+    if rng.chance(1, 4) { Duration::ZERO } else { Duration::from_millis(50 + rng.below(250)) }
 }
 
 /// A file system on a sparse file, its tables written at once: the kernel must not do it later, under
