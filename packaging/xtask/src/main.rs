@@ -62,6 +62,8 @@ enum Command {
     Powercut(passed_on::Options),
     /// Runs one conformance check (`tests/conformance`).
     Conformance(passed_on::Options),
+    /// Feeds hostile bytes to every decoder (`tests/fuzz`), for as long as it is told to.
+    Fuzz(passed_on::Options),
     /// Makes the Debian package; `--check` lives through its whole life.
     Package(package::Options),
     /// Fetches Kafka's jars if missing and prints their directory.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => passed_on::run("holdfast-crash", &options),
         Command::Powercut(options) => passed_on::run("holdfast-powercut", &options),
         Command::Conformance(options) => passed_on::run("holdfast-conformance", &options),
+        Command::Fuzz(options) => passed_on::run("holdfast-fuzz", &options),
         Command::Package(options) => package::run(&options),
         Command::Rocksdb => rocksdb::print(),
         Command::ClientPrograms => clients::print(),

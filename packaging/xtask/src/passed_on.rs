@@ -1,4 +1,5 @@
-//! `sim`, `crash`, `powercut`, `conformance`: build the program in release mode and pass the arguments on.
+//! `sim`, `crash`, `powercut`, `conformance`, `fuzz`: build the program in release mode and pass the
+//! arguments on.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,28 +21,29 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Builds `binary` (and the daemon, which all but the simulation start) and runs it.
+/// Builds `binary` (and the daemon, where it starts one) and runs it.
 pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
-    let which = [binaries::SIM, binaries::CRASH, binaries::POWERCUT, binaries::CONFORMANCE];
+    use binaries::{CONFORMANCE, CRASH, FUZZ, POWERCUT, SIM};
+    let which = [SIM, CRASH, POWERCUT, CONFORMANCE, FUZZ];
     let which = which.into_iter().find(|(_, name)| *name == binary);
     let which = which.ok_or_else(|| format!("no program is called {binary}"))?;
     install::ensure(install::BUILD)?;
     let mut command = Command::new(binaries::path(which));
-    if which == binaries::SIM {
+    if which == SIM || which == FUZZ {
         binaries::build(&[which])?;
     } else {
         binaries::build(&[which, binaries::DAEMON])?;
         command.env("HOLDFASTD", binaries::path(binaries::DAEMON));
     }
-    if which == binaries::CRASH {
+    if which == CRASH {
         command.env("HOLDFAST_KAFKA_LIBS", tools::kafka_libs()?);
         command.env("HOLDFAST_LIBRDKAFKA", tools::librdkafka()?);
     }
-    if which == binaries::POWERCUT {
+    if which == POWERCUT {
         guest::provide(&mut command)?;
     }
     let clients = options.arguments.first().is_some_and(|check| check == "clients");
-    if which == binaries::CONFORMANCE && clients {
+    if which == CONFORMANCE && clients {
         clients::provide(&mut command)?;
         command.args(&options.arguments);
         if !options.arguments.iter().any(|argument| argument.starts_with("--work")) {
@@ -53,7 +55,7 @@ pub(crate) fn run(binary: &str, options: &Options) -> Result<()> {
         .arguments
         .iter()
         .any(|argument| argument.starts_with("store-") || argument.starts_with("--store"));
-    if which == binaries::CONFORMANCE && of_stores {
+    if which == CONFORMANCE && of_stores {
         store_programs::provide(&mut command)?;
     }
     checked(command.args(&options.arguments))

@@ -39,7 +39,7 @@ const POWER_CUTS: [[&str; 2]; 2] = [["--cuts", "6"], ["--planted", "lost-flush"]
 /// kill -9 rounds in a test run.
 const CRASH_ROUNDS: &str = "10";
 /// Seconds for each fuzz target.
-const FUZZ_SECONDS: &str = "20";
+const FUZZ_SECONDS: &str = "10";
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -267,7 +267,11 @@ pub(crate) fn read_segment_row(reader: &mut Reader<'_>) -> Result<VirtualSegment
         base_offset: reader.i64()?,
         last_offset: reader.i64()?,
     };
-    row.max_timestamp = (max.timestamp_ms >= 0).then_some(max);
+    let none = (max.timestamp_ms, max.base_offset, max.last_offset) == (-1, 0, 0);
+    if max.timestamp_ms < 0 && !none {
+        return Err(BrokenInvariant::new("a segment's largest timestamp is impossible"));
+    }
+    row.max_timestamp = (!none).then_some(max);
     Ok(row)
 }
 

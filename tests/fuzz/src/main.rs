@@ -1,4 +1,5 @@
-//! Hostile bytes on stable Rust: mutate what is real, run it, watch for panics and for memory.
+//! Hostile bytes on stable Rust, from clients and from disks: mutate what is real, run it, watch for
+//! panics and for memory.
 //!
 //! ```text
 //! cargo run --release -p holdfast-fuzz -- --target guard --seconds 20 --seed 1
@@ -11,6 +12,13 @@
 //! | frame | the frame parser, fed in pieces | the same verdict however the bytes are cut; buffer within its policy |
 //! | batch | validation of a produced batch, both depths | no panic; memory within the limits; full depth accepts nothing that header depth refuses |
 //! | walk | records, timestamp search | no panic; a valid batch opens, and all ways through it agree |
+//! | wal | recovery of a log whose files changed | nothing is read that was not written; what one change lost is told |
+//! | object | an object that changed in the store | no other bytes are served; whole is what was written |
+//! | checkpoint | a kept state, with its file | what is taken is the same file and state when written again |
+//! | rows | a state row by row | the state made of rows has those rows |
+//! | commands | an entry applied to a shard | decodable means applied; the state after it can be kept |
+//! | metadata | an entry applied to shard 0 | as commands |
+//! | catalogue | the state of shard 0 | as checkpoint; an entry can follow it |
 //!
 //! A run is a function of its seed: the n-th input is the same on every machine, so a failure is
 //! repeated with the seed and `--execs` it prints. There is no coverage feedback; instead every
@@ -37,9 +45,9 @@ const CORPUS_MAX: usize = 4096;
 const EXECS_PER_CLOCK: u64 = 256;
 
 #[derive(Parser)]
-#[command(about = "Feeds mutated real bytes to the parsers that face clients")]
+#[command(about = "Feeds mutated real bytes to the parsers that face clients, disks and stores")]
 struct Arguments {
-    /// guard, frame, batch, walk or all
+    /// The name of one, or all
     #[arg(long, default_value = "all")]
     target: String,
     /// Time for each target
@@ -60,7 +68,8 @@ fn main() -> ExitCode {
         .filter(|target| arguments.target == "all" || arguments.target == target.name())
         .collect();
     if targets.is_empty() {
-        eprintln!("no target is called {}; there are guard, frame, batch, walk", arguments.target);
+        let names: Vec<&str> = targets::all().iter().map(|target| target.name()).collect();
+        eprintln!("no target is called {}; there are {}", arguments.target, names.join(", "));
         return ExitCode::FAILURE;
     }
     for target in targets {

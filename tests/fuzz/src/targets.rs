@@ -3,6 +3,10 @@
 mod batch;
 mod frame;
 mod guard;
+mod metadata;
+mod object;
+mod state;
+mod wal;
 
 use holdfast_base::SplitMix64;
 
@@ -21,6 +25,7 @@ pub(crate) trait Target {
 }
 
 /// What became of an input.
+#[derive(Debug)]
 pub(crate) enum Verdict {
     /// It is what it claims to be: worth mutating further.
     Accepted,
@@ -46,5 +51,12 @@ pub(crate) fn all() -> Vec<Box<dyn Target>> {
         Box::new(frame::Frame),
         Box::new(batch::Validation),
         Box::new(batch::Walk),
+        Box::new(wal::Recovery::new()),
+        Box::new(object::Object::new()),
+        Box::new(state::Checkpoints),
+        Box::new(state::Rows),
+        Box::new(state::Commands::new()),
+        Box::new(metadata::Entries::new()),
+        Box::new(metadata::Catalogue),
     ]
 }

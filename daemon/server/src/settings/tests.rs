@@ -283,3 +283,38 @@ fn every_committed_page_is_what_the_tables_say() {
         );
     }
 }
+
+/// Whatever stands in a file, the answer is settings or a report that names a line of it.
+#[test]
+fn a_file_that_was_damaged_or_written_by_an_enemy_is_settings_or_a_report() {
+    use holdfast_base::{Rng, SplitMix64};
+    const SAMPLE: &str = include_str!("../../../../packaging/docs/holdfast.toml");
+    let real = SAMPLE.replace("\n#", "\n");
+    let seeds = [SAMPLE, &real, "[wal]\nsize = \"8GiB\"\n[kafka]\n\"num.partitions\" = 3\n"];
+    let mut rng = SplitMix64::new(7);
+    let mut refused = 0_u32;
+    for round in 0..3_000 {
+        let mut bytes = seeds[round % seeds.len()].as_bytes().to_vec();
+        for _ in 0..=rng.below(4) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            match rng.below(4) {
+                0 => bytes[at] = b"[]{}\"'=.#\n\\\0"[rng.below(12) as usize],
+                1 => bytes.truncate(at.max(1)),
+                2 => {
+                    let part = bytes[at..bytes.len().min(at + 40)].to_vec();
+                    bytes.splice(at..at, part);
+                }
+                _ => bytes[at] ^= 1 << rng.below(7),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let taken = super::file::parse(std::path::Path::new("x.toml"), &text)
+            .and_then(Effective::of)
+            .and_then(|effective| Options::of(&effective, &mut Vec::new()));
+        if let Err(report) = taken {
+            refused += 1;
+            assert!(report.to_string().contains("x.toml"), "it names the file: {report}");
+        }
+    }
+    assert!(refused > 500, "damage is seen: {refused}");
+}

@@ -147,3 +147,15 @@ fn keys_are_written_as_the_table_says() {
         assert_eq!(key.len(), 1 + 2 + 2 + len + 20);
     }
 }
+
+/// Found by mutating rows: it was taken for a segment without timestamps, whose largest one is then
+/// never found again.
+#[test]
+fn a_segment_whose_largest_timestamp_is_impossible_is_not_one_without_timestamps() {
+    let kept = rows(&story().shard);
+    let (key, value) = kept.iter().find(|(key, _)| key[0] == 0x11).unwrap();
+    let largest = value.len() - 24..value.len() - 16;
+    let mut changed = kept.clone();
+    changed.get_mut(key).unwrap()[largest].copy_from_slice(&(-2_i64).to_le_bytes());
+    assert!(from_kept(&kept).is_ok() && from_kept(&changed).is_err());
+}

@@ -255,4 +255,22 @@ mod tests {
             assert_eq!(kind(status, code), expected, "{status} {code}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_store_says_has_a_kind_and_is_shown_short_and_in_one_line(
+            status in 100_u16..600,
+            body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600),
+            around in proptest::prelude::any::<bool>(),
+        ) {
+            let wrapped = [&b"<Error><Code>"[..], &body, b"</Code><Message>", &body, b"</Message>"];
+            let body = if around { wrapped.concat() } else { body };
+            is_error(&body);
+            let answered = Answered::of(status, &body);
+            answered.kind();
+            let shown = answered.to_string();
+            proptest::prop_assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            proptest::prop_assert!(shown.chars().count() <= 2 * MESSAGE_CHARS_MAX + 40);
+        }
+    }
 }
