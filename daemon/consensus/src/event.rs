@@ -1,5 +1,6 @@
 //! What goes into a driver and what comes out: choices, events, refusals, status.
 
+use bytes::Bytes;
 use holdfast_base::{Index, ReplicaId, ShardId, Term};
 use holdfast_wal::{Extent, WalError};
 use thiserror::Error;
@@ -168,4 +169,17 @@ pub struct ReplicaStatus {
     pub persisted: Index,
     /// Why it stopped, if it did.
     pub quarantine: Option<Quarantine>,
+}
+
+/// An entry as the log of a replica has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoggedEntry {
+    /// Its place.
+    pub index: Index,
+    /// Its term.
+    pub term: Term,
+    /// Its commands; empty where it has none, or was decided in another term and did nothing.
+    pub commands: Bytes,
+    /// Where its payload lies.
+    pub payload: Extent,
 }

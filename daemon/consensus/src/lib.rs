@@ -36,7 +36,8 @@ mod tail_cache;
 
 pub use driver::Driver;
 pub use event::{
-    DriverConfig, DriverError, Event, PlantedBugs, ProposeError, Proposed, Reflects, ReplicaStatus,
+    DriverConfig, DriverError, Event, LoggedEntry, PlantedBugs, ProposeError, Proposed, Reflects,
+    ReplicaStatus,
 };
 pub use head::{HEAD_BYTES, Head};
 pub use machine::{Committed, Machine, Quarantine, Start};

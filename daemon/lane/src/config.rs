@@ -59,6 +59,8 @@ pub struct StoreConfig {
     pub deletion_delay_ms: i64,
     /// Whether small rows of objects are merged, and how often it is looked for them, on boottime.
     pub merge_every_ns: u64,
+    /// Every object is read whole once in this time, on boottime; `u64::MAX` never.
+    pub scrub_every_ns: u64,
 }
 
 impl StoreConfig {
@@ -71,6 +73,7 @@ impl StoreConfig {
         delete_again_after_ns: 24 * 3_600_000_000_000,
         deletion_delay_ms: 3_600_000,
         merge_every_ns: 30_000_000_000,
+        scrub_every_ns: 7 * 24 * 3_600_000_000_000,
     };
     /// To be looked at: what is produced can be seen in the store at once.
     pub const DEV: StoreConfig = StoreConfig {

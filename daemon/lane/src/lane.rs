@@ -52,6 +52,7 @@ mod pauses;
 mod place;
 mod produce;
 mod reconcile;
+mod repairs;
 mod replay;
 mod roles;
 mod settle;
@@ -68,6 +69,7 @@ use produce::Building;
 use replay::{Replayed, behind_state, start_of, start_of_local, tell_recovery};
 
 pub(crate) use groups::GroupWrite;
+pub use repairs::ScrubNumbers;
 pub use status::{LaneStatus, Probes};
 
 /// A producer's batch that waits for its first copy, already in flight.

@@ -26,7 +26,7 @@ pub use holdfast_log::{
     EpochEnd, Manifest, NewOffset, ObjectId, ObjectIdentity, OffsetRow, RowChange,
 };
 pub use holdfast_metadata::{ConfigResource, NodeFacts};
-pub use lane::{Lane, LaneStatus, Probes};
+pub use lane::{Lane, LaneStatus, Probes, ScrubNumbers};
 pub use published::{Leader, Leaders, Published};
 pub use request::{
     AdminReason, AdminRefusal, AlterResource, AlteredResource, Answer, Appended, CommitOffsets,
@@ -37,6 +37,7 @@ pub use request::{
 };
 pub use state_work::{KeptChanges, KeptStates, LocalState, StateKept, StateWork};
 pub use store_work::{
-    MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob,
+    CheckJob, Finding, MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry,
+    UploadJob,
 };
 pub use upload_queue::{OBJECT_BATCHES_MAX, OBJECT_ENTRIES_MAX, OBJECT_PARTITIONS_MAX};

@@ -8,6 +8,9 @@
 //!                                       └▶ NotUploaded: the intent is abandoned, cut anew
 //! Merge       an intent is committed    ─▶ Merged: the manifest is proposed
 //!                                       └▶ NotMerged: the intent is abandoned
+//! Check       its turn, or a suspicion  ─▶ Checked: whole, or wrong
+//! Repair      an intent is committed    ─▶ Repaired: the manifest is proposed
+//!                                       └▶ NotRepaired: the intent is abandoned
 //! Delete      nobody reads it any more  ─▶ Deleted: its row goes
 //! Checkpoint  a state, as of an entry   ─▶ Checkpointed: the log may go up to there
 //! ```
@@ -18,7 +21,7 @@
 use std::sync::Arc;
 
 use holdfast_base::{ClusterId, Index, PartitionKey, ReplicaId, ShardId, Term};
-use holdfast_log::{Manifest, MergeSource, ObjectId, ObjectIdentity, ObjectKind};
+use holdfast_log::{Manifest, ManifestRow, MergeSource, ObjectId, ObjectIdentity, ObjectKind};
 use holdfast_wal::Extent;
 
 /// One thing to do.
@@ -28,6 +31,10 @@ pub enum StoreWork {
     Upload(UploadJob),
     /// Write an object of parts of others and read it back.
     Merge(MergeJob),
+    /// Read an object whole.
+    Check(CheckJob),
+    /// Write an object of the log in another one's place, and read it back whole.
+    Repair(UploadJob),
     /// Remove an object; that there is none is as good.
     Delete {
         /// Whose it is.
@@ -47,9 +54,9 @@ impl StoreWork {
     #[must_use]
     pub fn writes(&self) -> Option<ObjectId> {
         match self {
-            StoreWork::Upload(job) => Some(job.identity.object),
+            StoreWork::Upload(job) | StoreWork::Repair(job) => Some(job.identity.object),
             StoreWork::Merge(job) => Some(job.identity.object),
-            StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
+            StoreWork::Check(_) | StoreWork::Delete { .. } | StoreWork::Checkpoint(_) => None,
         }
     }
 
@@ -92,6 +99,34 @@ pub struct MergeJob {
     pub created_ms: i64,
     /// What is read.
     pub sources: Vec<MergeSource>,
+}
+
+/// An object to be read whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckJob {
+    /// Its name.
+    pub identity: ObjectIdentity,
+    /// Its length.
+    pub object_bytes: u64,
+    /// Its footer and trailer.
+    pub tail_bytes: u32,
+    /// Of all its bytes.
+    pub sha256: [u8; 32],
+    /// Its rows that can be read.
+    pub rows: Vec<ManifestRow>,
+}
+
+/// An object that is wrong now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Which.
+    pub object: ObjectIdentity,
+    /// What is wrong with it.
+    pub why: String,
+    /// Why it is not made again from the log; `None` while it is.
+    pub not_repairable: Option<String>,
+    /// The records in it: partition, first offset, last offset.
+    pub records: Vec<(PartitionKey, i64, i64)>,
 }
 
 /// An entry of an [`UploadJob`].
@@ -175,6 +210,40 @@ pub enum Stored {
         object: ObjectId,
         /// The source.
         culprit: Option<ObjectId>,
+        /// For the journal.
+        why: String,
+    },
+    /// Somebody could not read this object.
+    Suspected {
+        /// Whose it is.
+        shard: ShardId,
+        /// Its name.
+        object: ObjectId,
+    },
+    /// The object was read whole.
+    Checked {
+        /// Whose it is.
+        shard: ShardId,
+        /// Its name.
+        object: ObjectId,
+        /// How much of it was read.
+        bytes: u64,
+        /// What is wrong with it, if anything is.
+        wrong: Option<String>,
+    },
+    /// The object is in the store and was read back whole.
+    Repaired {
+        /// Whose it is.
+        shard: ShardId,
+        /// What it holds.
+        manifest: Manifest,
+    },
+    /// It never will be: the log cannot be read for it.
+    NotRepaired {
+        /// Whose it is.
+        shard: ShardId,
+        /// Its name.
+        object: ObjectId,
         /// For the journal.
         why: String,
     },

@@ -35,6 +35,7 @@ mod planted;
 mod producer;
 mod reader;
 mod refusal;
+mod repair;
 mod rows;
 mod segment;
 mod shard;
@@ -66,6 +67,10 @@ pub use partition::Partition;
 pub use planted::PlantedBugs;
 pub use producer::{Producer, REMEMBERED_BATCHES, RememberedBatch};
 pub use refusal::{BrokenInvariant, Refused};
+pub use repair::{
+    NotRepairable, REPAIR_ENTRIES_MAX, RepairBatch, RepairGather, RepairPart, RepairPlan,
+    plan_repair,
+};
 pub use rows::RowChange;
 pub use segment::{MaxTimestamp, VirtualSegment};
 pub use shard::{

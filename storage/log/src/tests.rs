@@ -15,6 +15,7 @@ mod objects;
 mod planted;
 mod positions;
 mod refusals;
+mod repair;
 mod replay;
 mod retention;
 mod rows;

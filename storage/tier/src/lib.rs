@@ -25,6 +25,7 @@
 
 mod body;
 mod cache;
+mod check;
 mod checkpoint;
 mod error;
 mod footer;
@@ -43,6 +44,7 @@ mod verify;
 mod write;
 
 pub use cache::BlockCache;
+pub use check::{Checked, Expected, check_object};
 pub use checkpoint::{Checkpoint, CheckpointError, state_directory};
 pub use error::{BuildError, ObjectError};
 pub use footer::{Footer, Tail, tail_range};

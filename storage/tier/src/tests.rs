@@ -2,6 +2,7 @@
 
 mod building;
 mod cache;
+mod checking;
 mod commands;
 mod damage;
 mod faults;

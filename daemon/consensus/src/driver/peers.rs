@@ -1,11 +1,13 @@
 //! Messages from and to peers; feeding a follower that lags behind the cache.
 
+use bytes::Bytes;
 use holdfast_base::{Index, Now, ReplicaId, ShardId, Term};
 use holdfast_io::Disk;
 use holdfast_wal::{Chunk, Wal};
 use raft::eraftpb::Message;
 
 use super::{Driver, MESSAGE_BYTES_MAX};
+use crate::event::LoggedEntry;
 use crate::head::Head;
 use crate::log_store::raft_entry;
 use crate::machine::Machine;
@@ -102,6 +104,55 @@ impl<D: Disk, M: Machine> Driver<D, M> {
             }
         }
         any
+    }
+}
+
+impl<D: Disk, M: Machine> Driver<D, M> {
+    /// Entries of `shard` from `from` on, at most to `to`, as its log has them on this node: as many as
+    /// lie in the next `log_bytes` of frames, at least one. Blocks, for some of a read of those.
+    ///
+    /// # Errors
+    /// When the log has not the first one any more, or cannot be read, in words.
+    pub fn read_back(
+        &self,
+        shard: ShardId,
+        from: Index,
+        to: Index,
+        log_bytes: u64,
+    ) -> Result<Vec<LoggedEntry>, String> {
+        let replica = self.replicas.get(&shard).ok_or("its shard is not on this node")?;
+        let (mut runs, mut next, mut bytes) = (Vec::new(), from, 0);
+        while next <= to && bytes < log_bytes {
+            let Some(run) = replica.raw.store().run_of(next) else { break };
+            bytes += u64::from(run.frame.len_bytes);
+            runs.push(*run);
+            next = run.last.next();
+        }
+        let mut entries = Vec::new();
+        for (_, stored) in self.wal.read_in_order(&runs) {
+            for entry in stored.map_err(|error| error.to_string())? {
+                let due = Index(from.0 + entries.len() as u64);
+                if entry.index < from || entry.index > to {
+                    continue;
+                }
+                if entry.index != due {
+                    return Err(format!("entry {due} is not where the log says"));
+                }
+                let commands = match Head::decode(&entry.command) {
+                    Ok((head, commands)) if head.deciding_term == entry.term => {
+                        entry.command.slice_ref(commands)
+                    }
+                    // Empty, of a membership change, or of another term.
+                    _ => Bytes::new(),
+                };
+                let (index, term, payload) = (entry.index, entry.term, entry.payload);
+                entries.push(LoggedEntry { index, term, commands, payload });
+            }
+        }
+        if entries.is_empty() {
+            return Err(format!("entry {from} is not in the log of this node any more"));
+        }
+        Ok(entries)
     }
 }
 

@@ -7,6 +7,7 @@
 //!                                 trim(min(uploaded, checkpointed)), while the log is more than half full,
 //!                                                            or is to be erased (erasure.rs)
 //! small rows, or dead bytes ─▶ MergeIntent ─▶ work: merge ─▶ Merged ─▶ Manifest       merges.rs
+//! an object that reads wrong, and is still in the log ─▶ as a merge                    repairs.rs
 //! an object of dead records ─▶ Retire ─▶ (readers gone, checkpointed) ─▶ work: delete ─▶ Gone
 //! ```
 //!
@@ -31,13 +32,14 @@ use holdfast_base::{ClusterId, Index, Now, Rng, ShardId, Term};
 use holdfast_io::Disk;
 use holdfast_log::{
     Applied, CommandOutcome, Intent, Manifest, ObjectId, ObjectIdentity, ObjectRow, ObjectState,
-    ObjectStep, Refused, Shard, Step,
+    ObjectStep, Refused, RepairBatch, Shard, Step,
 };
 use holdfast_wal::{Admission, Extent};
 
 use super::Lane;
 use super::merges::Merges;
 use super::produce::Building;
+use super::repairs::{ReadyRepair, Repairs};
 use crate::calls::Slot;
 use crate::config::StoreConfig;
 use crate::machines::data_shard;
@@ -52,6 +54,8 @@ const UPLOADS_MAX: usize = 2;
 const _: () = assert!(UPLOADS_MAX <= holdfast_log::OPEN_INTENTS_MAX);
 /// A checkpoint that the log waits for is not made more often than this.
 const PRESSED_CHECKPOINT_NS: u64 = 1_000_000_000;
+/// Of the log, read in one look for an object that is made again: a few milliseconds of a device.
+const REPAIR_READ_BYTES: u64 = 8 << 20;
 /// An object whose batches could not be read is tried again after this.
 const UNREADABLE_PAUSE_NS: u64 = 10_000_000_000;
 
@@ -97,6 +101,8 @@ pub(super) struct Objects {
     pause_until_ns: u64,
     /// Objects made of others.
     pub(super) merges: Merges,
+    /// Objects that are wrong.
+    pub(super) repairs: Repairs,
 }
 
 #[derive(Debug)]
@@ -282,14 +288,59 @@ impl<D: Disk> Lane<D> {
             }
         });
         let cluster = self.config.founding.cluster;
-        objects.merges.tend(state, (cluster, shard), term, store, (now, time_ms), &mut self.rng);
+        if objects.repairs.object().is_none() {
+            let of = (cluster, shard);
+            objects.merges.tend(state, of, term, store, (now, time_ms), &mut self.rng);
+        }
         objects.merges.plan(&mut plan.commands);
+        let may_begin = objects.merges.object().is_none();
+        objects.repairs.tend(state, term, may_begin, now, &mut self.rng);
+        objects.repairs.plan(&mut plan.commands);
+        let check = objects.repairs.next_check(state, (cluster, shard), store.scrub_every_ns, now);
+        self.history.work.extend(check.map(StoreWork::Check));
         for row in plan.deletions {
             let object = identity(cluster, shard, &row);
             self.history.work.push(StoreWork::Delete { shard, object, kind: row.kind });
         }
         self.propose_objects(shard, plan.commands, time_ms);
         self.hand_out_uploads(shard, now);
+        self.read_for_repair(shard);
+    }
+
+    /// Looks for the records of an object that is wrong in the next entries of its range.
+    fn read_for_repair(&mut self, shard: ShardId) {
+        let Some(leading) = self.leading.get_mut(&shard) else { return };
+        let repairs = &mut leading.objects.repairs;
+        let Some((from, to)) = repairs.wants() else { return };
+        self.history.due = true;
+        let entries = match self.driver.read_back(shard, from, to, REPAIR_READ_BYTES) {
+            Ok(entries) => entries,
+            Err(why) => return repairs.not_repairable(&why),
+        };
+        for entry in entries {
+            let found = match repairs.gather(entry.index, &entry.commands) {
+                Ok(found) => found,
+                Err(error) => return repairs.not_repairable(&error.to_string()),
+            };
+            let batch = |batch: &RepairBatch| WaitingBatch {
+                partition: batch.partition,
+                base_offset: batch.base_offset,
+                last_offset: batch.last_offset,
+                leader_epoch: batch.leader_epoch,
+                max_timestamp_ms: batch.max_timestamp_ms,
+                extent: entry.payload.part(batch.payload_start, batch.payload_len_bytes),
+            };
+            if !found.is_empty() {
+                let batches = found.iter().map(batch).collect();
+                let (index, term) = (entry.index, entry.term);
+                repairs.found(WaitingEntry { index, term, since_ns: 0, batches });
+            }
+        }
+        if repairs.wants().is_none()
+            && let Err(error) = repairs.finish_reading()
+        {
+            repairs.not_repairable(&error.to_string());
+        }
     }
 
     /// Puts what is decided of objects into the shard's next entry.
@@ -323,6 +374,9 @@ impl<D: Disk> Lane<D> {
                 Err(refused) if leading.objects.merges.names(object) => {
                     leading.objects.merges.give_up(object, refused.name());
                 }
+                Err(refused) if leading.objects.repairs.names(object) => {
+                    leading.objects.repairs.give_up(object, refused.name(), self.now);
+                }
                 Err(refused) => {
                     self.give_up_uploads(shard, refused.name());
                     break;
@@ -345,6 +399,9 @@ impl<D: Disk> Lane<D> {
         }
         let job = leading.objects.merges.hand_out(state, self.config.founding.cluster, shard);
         self.history.work.extend(job.map(StoreWork::Merge));
+        if let Some(repair) = leading.objects.repairs.hand_out(state) {
+            self.hand_out_repair(shard, repair);
+        }
         for (intent, last_term, created_ms) in ready {
             let job = self.upload_job(shard, &intent, last_term, created_ms);
             if job.is_none() {
@@ -367,6 +424,30 @@ impl<D: Disk> Lane<D> {
         let uploads = &mut self.leading.get_mut(&shard)?.objects.uploads;
         let upload = uploads.iter_mut().find(|upload| upload.intent.object == intent.object)?;
         let waiting = std::mem::take(&mut upload.entries);
+        self.job_of(shard, intent, last_term, created_ms, waiting)
+    }
+
+    fn hand_out_repair(&mut self, shard: ShardId, ready: ReadyRepair) {
+        let ReadyRepair { intent, last_term, created_ms, entries } = ready;
+        match self.job_of(shard, &intent, last_term, created_ms, entries) {
+            Some(job) => self.history.work.push(StoreWork::Repair(job)),
+            None => {
+                if let Some(leading) = self.leading.get_mut(&shard) {
+                    leading.objects.repairs.not_repairable("its segment is not in the log");
+                }
+            }
+        }
+    }
+
+    /// What is to be written; `None` once a segment of it has gone.
+    fn job_of(
+        &mut self,
+        shard: ShardId,
+        intent: &Intent,
+        last_term: Term,
+        created_ms: i64,
+        waiting: Vec<WaitingEntry>,
+    ) -> Option<UploadJob> {
         let mut entries = Vec::with_capacity(waiting.len());
         for entry in waiting {
             let mut batches = Vec::with_capacity(entry.batches.len());
@@ -428,11 +509,38 @@ impl<D: Disk> Lane<D> {
                     leading.objects.merges.written(manifest);
                 }
             }
+            Stored::Suspected { shard, object } => {
+                let state = data_shard(&self.driver, shard);
+                if let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) {
+                    leading.objects.repairs.suspect(object, state, now);
+                }
+            }
+            Stored::Checked { shard, object, bytes, wrong } => {
+                let state = data_shard(&self.driver, shard);
+                if let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) {
+                    leading.objects.repairs.checked(object, bytes, wrong, state);
+                }
+            }
+            Stored::Repaired { shard, manifest } => {
+                if let Some(leading) = self.leading.get_mut(&shard) {
+                    leading.objects.repairs.written(&manifest);
+                }
+            }
+            Stored::NotRepaired { shard, object, why } => {
+                if let Some(leading) = self.leading.get_mut(&shard)
+                    && leading.objects.repairs.names(object)
+                {
+                    leading.objects.repairs.not_repairable(&why);
+                }
+            }
             Stored::NotMerged { shard, object, culprit, why } => {
                 tracing::warn!(shard = shard.0, %object, why, "objects are not merged");
                 let state = data_shard(&self.driver, shard);
                 if let (Some(leading), Some(state)) = (self.leading.get_mut(&shard), state) {
                     leading.objects.merges.failed(object, culprit, state, now);
+                    if let Some(culprit) = culprit {
+                        leading.objects.repairs.suspect(culprit, state, now);
+                    }
                 }
             }
             Stored::Deleted { shard, object } => {
@@ -490,6 +598,7 @@ impl<D: Disk> Lane<D> {
         let Some(leading) = self.leading.get_mut(&shard) else { return };
         leading.objects.stepping.remove(&object);
         leading.objects.merges.settled(object, outcome.as_ref());
+        leading.objects.repairs.settled(object, outcome.as_ref(), self.now);
         let uploads = &mut leading.objects.uploads;
         let upload = uploads.iter_mut().find(|upload| upload.intent.object == object);
         match (upload, outcome) {
@@ -614,6 +723,7 @@ impl Objects {
             .iter()
             .map(|upload| upload.intent.object)
             .chain(self.merges.object())
+            .chain(self.repairs.object())
             .collect();
         for row in state.unsettled_objects() {
             let object = row.object;
@@ -673,6 +783,7 @@ impl Objects {
             | ObjectCommand::MergeIntent(_)
             | ObjectCommand::Manifest(_) => {
                 self.merges.proposed(object);
+                self.repairs.proposed(object);
                 let upload = self.uploads.iter_mut().find(|upload| upload.intent.object == object);
                 if let Some(upload) = upload {
                     upload.proposed();

@@ -1,11 +1,15 @@
 //! Numbers of a lane, for status pages, metrics and tests.
 
+use holdfast_base::ShardId;
 use holdfast_consensus::ReplicaStatus;
 use holdfast_io::Disk;
 use holdfast_wal::{WalError, WalStatus};
 
 use super::Lane;
+use super::repairs::ScrubNumbers;
 use crate::batch_index::BatchIndex;
+use crate::machines::data_shard;
+use crate::store_work::Finding;
 
 /// Numbers for status pages and metrics.
 #[derive(Clone, Debug)]
@@ -22,6 +26,10 @@ pub struct LaneStatus {
     pub tail_cache_bytes: u64,
     /// Bytes of committed batches that are in no object yet; 0 without a store.
     pub store_waiting_bytes: u64,
+    /// What came of checks of objects, in the shards led here.
+    pub scrub: ScrubNumbers,
+    /// Objects of these shards that are wrong now.
+    pub findings: Vec<Finding>,
     /// Batches in the read index.
     pub indexed_batches: usize,
     /// The device failed: nothing is acknowledged any more.
@@ -54,9 +62,28 @@ impl<D: Disk> Lane<D> {
             parked_fetches: self.parked.len(),
             tail_cache_bytes: self.driver.tail_cache_bytes(),
             store_waiting_bytes: self.history.waiting_bytes(),
+            scrub: self.scrub_numbers(),
+            findings: self.findings(),
             indexed_batches: self.batches.values().map(BatchIndex::len).sum(),
             failed: self.failed.clone(),
         }
+    }
+
+    fn scrub_numbers(&self) -> ScrubNumbers {
+        let mut numbers = ScrubNumbers::default();
+        for leading in self.leading.values() {
+            numbers.add(leading.objects.repairs.numbers());
+        }
+        numbers
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let cluster = self.config.founding.cluster;
+        let of_shard = |(shard, leading): (&ShardId, &super::Leading)| {
+            let state = data_shard(&self.driver, *shard)?;
+            Some(leading.objects.repairs.findings(state, (cluster, *shard)))
+        };
+        self.leading.iter().filter_map(of_shard).flatten().collect()
     }
 
     /// How often rare situations came about in this lane.

@@ -18,17 +18,27 @@ const DELETE_AGAIN_MS: u64 = 25_000;
 /// So that a story needs few batches.
 const VALUE_BYTES: usize = 60_000;
 
-fn found() -> (Node, Shelf) {
-    let store = StoreConfig {
+pub(crate) fn found() -> (Node, Shelf) {
+    found_with(|_| ())
+}
+
+pub(crate) fn found_with(change: impl FnOnce(&mut StoreConfig)) -> (Node, Shelf) {
+    let mut store = StoreConfig {
         object_bytes: 4 << 20,
         delete_again_after_ns: DELETE_AGAIN_MS * 1_000_000,
         ..StoreConfig::DEV
     };
+    change(&mut store);
     (Node::found_with_store(LOG_BYTES, store), Shelf::default())
 }
 
 /// Produces `count` records; returns the offset of the last one.
-fn fill(node: &mut Node, shelf: &mut Shelf, partition: PartitionKey, count: usize) -> i64 {
+pub(crate) fn fill(
+    node: &mut Node,
+    shelf: &mut Shelf,
+    partition: PartitionKey,
+    count: usize,
+) -> i64 {
     let value = "v".repeat(VALUE_BYTES);
     let mut last = -1;
     for _ in 0..count {
@@ -50,7 +60,7 @@ fn fill(node: &mut Node, shelf: &mut Shelf, partition: PartitionKey, count: usiz
 }
 
 /// Reads a partition from `offset` to its end, from wherever it lies; counts batches of objects.
-fn read_all(
+pub(crate) fn read_all(
     node: &mut Node,
     shelf: &Shelf,
     partition: PartitionKey,
@@ -118,7 +128,7 @@ fn delete_topic(node: &mut Node, name: &str) {
     node.ask(Request::DeleteTopics(delete, origin()));
 }
 
-fn restart(node: &mut Node, shelf: &mut Shelf) {
+pub(crate) fn restart(node: &mut Node, shelf: &mut Shelf) {
     node.power_cut();
     shelf.forget_work();
     node.checkpoints = shelf.checkpoints.clone();

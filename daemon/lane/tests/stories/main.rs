@@ -8,5 +8,6 @@ mod groups;
 mod history;
 mod node;
 mod one_voter;
+mod repairs;
 mod shelf;
 mod three_voters;

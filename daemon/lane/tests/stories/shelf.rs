@@ -1,6 +1,6 @@
 //! An object store of the simplest kind: it does what a lane asks of one, in memory, and can be away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use holdfast_base::{Index, PartitionKey, ShardId, Term};
@@ -27,6 +27,10 @@ pub(crate) struct Shelf {
     pub(crate) uploads: usize,
     pub(crate) deletions: usize,
     pub(crate) merges: usize,
+    pub(crate) repairs: usize,
+    pub(crate) checks: usize,
+    /// Objects whose bytes have changed in the store.
+    pub(crate) damaged: BTreeSet<ObjectId>,
 }
 
 impl Default for Shelf {
@@ -39,6 +43,9 @@ impl Default for Shelf {
             keeps_states: true,
             uploads: 0,
             merges: 0,
+            repairs: 0,
+            checks: 0,
+            damaged: BTreeSet::new(),
             deletions: 0,
         }
     }
@@ -93,13 +100,26 @@ impl Shelf {
         match work {
             StoreWork::Upload(job) => {
                 self.uploads += 1;
-                let shard = job.identity.shard;
+                let (shard, last) = (job.identity.shard, job.last_index);
+                assert_eq!(job.entries.last().map(|entry| entry.index), Some(last));
                 Stored::Uploaded { shard, manifest: self.put(node, job) }
             }
             StoreWork::Merge(job) => {
                 self.merges += 1;
                 let shard = job.identity.shard;
                 Stored::Merged { shard, manifest: self.merge(&job) }
+            }
+            StoreWork::Repair(job) => {
+                self.repairs += 1;
+                let shard = job.identity.shard;
+                Stored::Repaired { shard, manifest: self.put(node, job) }
+            }
+            StoreWork::Check(job) => {
+                self.checks += 1;
+                let (shard, object) = (job.identity.shard, job.identity.object);
+                let wrong =
+                    self.damaged.contains(&object).then(|| "its bytes are others".to_owned());
+                Stored::Checked { shard, object, bytes: job.object_bytes, wrong }
             }
             StoreWork::Delete { shard, object, .. } => {
                 self.deletions += 1;
@@ -128,7 +148,7 @@ impl Shelf {
                 rows.entry(batch.partition).or_default().push((batch, bytes));
             }
         }
-        assert_eq!(last, job.last_index);
+        assert!(last <= job.last_index);
         self.keep(job.identity.object, job.created_ms, job.last_term, rows)
     }
 

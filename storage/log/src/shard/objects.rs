@@ -166,6 +166,11 @@ impl Shard {
         self.objects.dead()
     }
 
+    /// Those with a larger number than this, ascending.
+    pub fn objects_behind(&self, number: u64) -> impl Iterator<Item = &ObjectRow> {
+        self.objects.rows.range(number.saturating_add(1)..).map(|(_, row)| row)
+    }
+
     /// One object, by its name in the store.
     #[must_use]
     pub fn object(&self, object: ObjectId) -> Option<&ObjectRow> {
