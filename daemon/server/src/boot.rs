@@ -34,6 +34,7 @@ use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
 use crate::state::{self, Keeper, Opened, StateDesk};
 use crate::store::{self, Log, StoreDesk, StoreReader, Worker, Workers, newest_in_store};
+use crate::wal_scrub::WalScrub;
 use arguments::Arguments;
 use holdfast_base::{LaneId, ShardId, SplitMix64};
 use holdfast_broker::{Broker, BrokerParts, Context, Endpoint, NoObjects, ObjectReader, Settings};
@@ -110,6 +111,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     let store = store::open(&options, Patience::WRITING)?;
     let store_of_readers = store::open(&options, Patience::READING)?;
     let config = lane::lane_config(&options, &directory, address, listeners)?;
+    let wal_config = config.wal.clone();
     let keeps = store.is_some();
     let opened = open_states(&options, &config, keeps, &node)?;
     let local = opened.states;
@@ -133,12 +135,15 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     drop(node.lane.set(watch));
     let oldest = OldestSlot::default();
     let objects: Arc<dyn ObjectReader> = match store_of_readers {
-        Some(store) => Arc::new(StoreReader::new(
-            store,
-            options.store_cache_bytes,
-            Arc::clone(&node.store),
-            Arc::new(KernelClock),
-        )),
+        Some(store) => Arc::new(
+            StoreReader::new(
+                store,
+                options.store_cache_bytes,
+                Arc::clone(&node.store),
+                Arc::new(KernelClock),
+            )
+            .telling(Arc::new(door.clone())),
+        ),
         None => Arc::new(NoObjects),
     };
     let broker = Arc::new(Broker::new(BrokerParts {
@@ -153,6 +158,14 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
         clock: Arc::new(KernelClock),
         settings: broker_settings(&options, facts),
     }));
+    let wal_scrub = WalScrub {
+        reader: reader.clone(),
+        oldest: Arc::clone(&oldest),
+        config: wal_config,
+        node: Arc::clone(&node),
+        clock: Arc::new(KernelClock),
+        every: options.scrub_every,
+    };
     let log = Log { reader, oldest: Arc::clone(&oldest) };
     let desk = match store {
         Some(store) => Some(desk(&store, &log, &door, &node)?),
@@ -177,6 +190,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     wait_until_ready(&node, &started.progress)?;
 
     let _entered = runtime.enter();
+    tokio::spawn(wal_scrub.run());
     let socket = bound.listen(backlog(&options))?;
     let status = format!("serving on {address} as {}:{}", advertised.host, advertised.port);
     node.address.set(address).expect("only this function listens");
@@ -343,7 +357,12 @@ fn desk(
             rng: SplitMix64::new(u64::from_le_bytes(seed)),
         })
     };
-    store::start_workers(Workers { objects: worker()?, merges: worker()?, states: worker()? })
+    store::start_workers(Workers {
+        objects: worker()?,
+        merges: worker()?,
+        states: worker()?,
+        checks: worker()?,
+    })
 }
 
 /// Starts the one who keeps states beside the log.

@@ -32,3 +32,4 @@ pub mod state;
 pub mod status_line;
 pub mod store;
 pub mod wal_pace;
+pub mod wal_scrub;

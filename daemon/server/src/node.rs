@@ -16,6 +16,7 @@ use crate::settings::Options;
 use crate::state::StateCounters;
 use crate::store::StoreCounters;
 use crate::wal_pace::WalPace;
+use crate::wal_scrub::WalScrubbed;
 use holdfast_base::{Clock, ClusterId, NodeId, Now};
 use holdfast_io::DiskStatus;
 use holdfast_lane::Published;
@@ -86,6 +87,8 @@ pub struct Node {
     pub store: Arc<StoreCounters>,
     /// How fast the log is written, where there is a store to be away.
     pub wal_pace: WalPace,
+    /// What came of looking through the log.
+    pub wal_scrubbed: WalScrubbed,
     /// What was kept of states beside the log.
     pub state: Arc<StateCounters>,
     /// Known once the data directory is open.
@@ -120,6 +123,7 @@ impl Node {
             store_url: options.store_url.clone(),
             store_cache_bytes: options.store_cache_bytes,
             store: Arc::default(),
+            wal_scrubbed: WalScrubbed::default(),
             wal_pace: WalPace::default(),
             state: Arc::default(),
             identity: OnceLock::new(),

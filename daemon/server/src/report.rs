@@ -79,6 +79,10 @@ codes! {
     StateDamaged = ("1019", 1);
     /// The store of states has no room. The node serves.
     StateFull = ("1020", 1);
+    /// An object in the store is not what was written. The node serves what is whole.
+    ObjectWrong = ("1021", 1);
+    /// A sealed segment of the write-ahead log is damaged. The node serves what is whole.
+    SegmentDamaged = ("1022", 1);
 }
 
 /// One message for the operator.

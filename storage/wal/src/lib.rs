@@ -23,6 +23,7 @@ mod log_reader;
 mod read;
 pub mod recovery;
 mod residue;
+mod scrub;
 mod space;
 mod status;
 mod trim;
@@ -47,6 +48,7 @@ pub use recovery::{
     Cut, Damage, DamageReason, Facts, Place, Recovered, RecoveredReplica, Verdict, VerdictRow,
 };
 pub use residue::{Residue, residue_in};
+pub use scrub::{SealedSegment, SegmentFinding, SegmentScrub};
 pub use space::Admission;
 pub use status::WalStatus;
 pub use trim::OldestSegment;

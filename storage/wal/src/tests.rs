@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod erase;
+mod scrub;
 mod space;
 pub(crate) mod support;
 mod trim;

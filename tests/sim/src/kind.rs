@@ -68,6 +68,7 @@ impl Kind {
             delete_again_after_ns,
             deletion_delay_ms: (deletion_delay_ns / MILLIS) as i64,
             merge_every_ns: (300 << rng.below(4)) * MILLIS,
+            scrub_every_ns: 20_000_000_000,
         })
     }
 }

@@ -352,8 +352,10 @@ impl World {
 fn worker_of(work: &StoreWork) -> usize {
     match work {
         StoreWork::Upload(_) | StoreWork::Delete { kind: ObjectKind::Cut, .. } => 0,
-        StoreWork::Merge(_) | StoreWork::Delete { kind: ObjectKind::Merged, .. } => 1,
-        StoreWork::Checkpoint(_) => 2,
+        StoreWork::Merge(_)
+        | StoreWork::Repair(_)
+        | StoreWork::Delete { kind: ObjectKind::Merged, .. } => 1,
+        StoreWork::Checkpoint(_) | StoreWork::Check(_) => 2,
     }
 }
 
@@ -361,6 +363,8 @@ fn name_of(work: &StoreWork) -> &'static str {
     match work {
         StoreWork::Upload(_) => "an object is not in the store",
         StoreWork::Merge(_) => "objects are not merged",
+        StoreWork::Repair(_) => "an object is not made again",
+        StoreWork::Check(_) => "an object is not looked through",
         StoreWork::Delete { .. } => "an object is not deleted",
         StoreWork::Checkpoint(_) => "a state is not kept",
     }

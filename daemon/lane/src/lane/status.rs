@@ -3,7 +3,7 @@
 use holdfast_base::ShardId;
 use holdfast_consensus::ReplicaStatus;
 use holdfast_io::Disk;
-use holdfast_wal::{WalError, WalStatus};
+use holdfast_wal::{SealedSegment, WalError, WalStatus};
 
 use super::Lane;
 use super::repairs::ScrubNumbers;
@@ -30,6 +30,8 @@ pub struct LaneStatus {
     pub scrub: ScrubNumbers,
     /// Objects of these shards that are wrong now.
     pub findings: Vec<Finding>,
+    /// Segments of the log that can be looked through.
+    pub sealed: Vec<SealedSegment>,
     /// Batches in the read index.
     pub indexed_batches: usize,
     /// The device failed: nothing is acknowledged any more.
@@ -64,6 +66,7 @@ impl<D: Disk> Lane<D> {
             store_waiting_bytes: self.history.waiting_bytes(),
             scrub: self.scrub_numbers(),
             findings: self.findings(),
+            sealed: self.driver.wal().sealed_segments(),
             indexed_batches: self.batches.values().map(BatchIndex::len).sum(),
             failed: self.failed.clone(),
         }

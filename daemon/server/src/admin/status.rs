@@ -3,6 +3,7 @@
 use crate::lane_pulse::LaneSnapshot;
 use crate::metrics::role_text;
 use crate::node::Node;
+use crate::report::Code;
 use crate::status_line;
 use serde_json::{Value, json};
 
@@ -81,6 +82,18 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "failing_because": store.failing(),
         "log_lasts_s": node.log_lasts(lane).map(|lasts| lasts.as_secs()),
         "wrong_object": store.wrong_object(),
+        "wrong_objects": lane.map(|lane| lane.status.findings.iter().map(finding).collect::<Vec<_>>()),
+        "scrub": lane.map(|lane| {
+            let scrub = lane.status.scrub;
+            json!({
+                "objects": scrub.objects,
+                "bytes": scrub.bytes,
+                "wrong": scrub.wrong,
+                "repaired": scrub.repaired,
+                "passes": scrub.passes,
+                "last_pass_ms": (scrub.passes > 0).then_some(scrub.last_pass_ms),
+            })
+        }),
         "uploads": store.uploads.get(),
         "uploaded_bytes": store.uploaded_bytes.get(),
         "upload_failures": store.upload_failures.get(),
@@ -90,6 +103,26 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "read_bytes": store.read_bytes.get(),
         "read_failures": store.read_failures.get(),
         "wrong_reads": store.wrong_reads.get(),
+    })
+}
+
+/// An object that is wrong, with every record in it.
+fn finding(found: &holdfast_lane::Finding) -> Value {
+    json!({
+        "object": holdfast_tier::StoreKey::of(&found.object).to_string(),
+        "code": Code::ObjectWrong.text(),
+        "why": found.why,
+        "not_repaired_because": found.not_repairable,
+        "records": found.records.iter().map(record).collect::<Vec<_>>(),
+    })
+}
+
+fn record((partition, first, last): &(holdfast_base::PartitionKey, i64, i64)) -> Value {
+    json!({
+        "topic_id": partition.topic.to_string(),
+        "partition": partition.partition,
+        "first_offset": first,
+        "last_offset": last,
     })
 }
 
@@ -105,6 +138,28 @@ fn state(node: &Node) -> Value {
         "flushes": state.flushes.get(),
         "failures": state.failures.get(),
         "rebuilds": state.rebuilds.get(),
+    })
+}
+
+/// What came of looking through sealed segments.
+fn wal_scrub(node: &Node) -> Value {
+    let scrubbed = &node.wal_scrubbed;
+    let (passes, last_pass_ms) = scrubbed.passes();
+    let found = |finding: &holdfast_wal::SegmentFinding| {
+        json!({
+            "segment": finding.segment.0,
+            "offset": finding.offset,
+            "code": Code::SegmentDamaged.text(),
+            "what": finding.what,
+            "records": finding.records.iter().map(record).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "segments": scrubbed.segments(),
+        "bytes": scrubbed.bytes(),
+        "passes": passes,
+        "last_pass_ms": last_pass_ms,
+        "findings": scrubbed.findings().iter().map(found).collect::<Vec<_>>(),
     })
 }
 
@@ -127,6 +182,7 @@ fn wal(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "device": disk.map(|disk| disk.device.device.clone()),
         "write_cache": disk.map(|disk| disk.device.write_cache.clone()),
         "notes": disk.map(|disk| disk.notes.clone()),
+        "scrub": wal_scrub(node),
         "failed": lane.and_then(|lane| lane.status.failed.as_ref().map(ToString::to_string)),
     })
 }

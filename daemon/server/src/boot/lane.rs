@@ -110,7 +110,10 @@ pub(crate) fn lane_config(
         listeners,
         tail_cache_bytes: options.tail_cache_bytes,
         facts: facts(options, identity.node, Some(listen)),
-        store: options.store_url.as_ref().map(|_| options.history),
+        store: options.store_url.as_ref().map(|_| {
+            let every_ns = u64::try_from(options.scrub_every.as_nanos()).unwrap_or(u64::MAX);
+            StoreConfig { scrub_every_ns: every_ns, ..options.history }
+        }),
         seed: u64::from_le_bytes(seed),
         planted: PlantedBugs::default(),
     })

@@ -104,6 +104,8 @@ fn lane_and_wal(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>)
     page.one(&WAL_WRITTEN, of(|lane| lane.status.wal.bytes_written as f64));
     page.one(&WAL_WRITE, of(|lane| lane.status.wal.write_ns as f64 / 1e9));
     page.one(&WAL_OLDEST_WRITE, of(|lane| lane.status.wal.oldest_write_ns as f64 / 1e9));
+    page.one(&WAL_SCRUBBED, node.wal_scrubbed.bytes() as f64);
+    page.one(&WAL_DAMAGED, node.wal_scrubbed.findings_total() as f64);
 }
 
 fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
@@ -121,6 +123,8 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
             (["merge"], count(&store.merge_failures)),
             (["delete"], count(&store.deletion_failures)),
             (["checkpoint"], count(&store.checkpoint_failures)),
+            (["check"], count(&store.check_failures)),
+            (["repair"], count(&store.repair_failures)),
             (["read"], count(&store.read_failures)),
         ],
     );
@@ -130,6 +134,10 @@ fn store(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
     page.one(&STORE_MERGES, count(&store.merges));
     page.one(&STORE_MERGED, count(&store.merged_bytes));
     page.one(&STORE_MERGES_GIVEN_UP, count(&store.merges_given_up));
+    page.one(&STORE_CHECKS, count(&store.checks));
+    page.one(&STORE_CHECKED, count(&store.checked_bytes));
+    page.one(&STORE_REPAIRS, count(&store.repairs));
+    page.one(&STORE_WRONG_OBJECTS, lane.map_or(0, |lane| lane.status.findings.len()) as f64);
     page.one(&STORE_DELETIONS, count(&store.deletions));
     page.one(&STORE_CHECKPOINTS, count(&store.checkpoints));
     page.one(&STORE_READS, count(&store.reads));

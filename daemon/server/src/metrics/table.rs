@@ -131,6 +131,10 @@ metrics! {
          holdfast_wal_frames_total it is the mean.";
     WAL_OLDEST_WRITE = "holdfast_wal_oldest_write_seconds", Gauge, [],
         "How long the oldest write to the device that is not done is under way; 0 where there is none.";
+    WAL_SCRUBBED = "holdfast_wal_scrubbed_bytes_total", Counter, [],
+        "Bytes of sealed segments read again to know that they are what was written.";
+    WAL_DAMAGED = "holdfast_wal_damaged_frames_total", Counter, [],
+        "Frames and seals that were not; /status names their records.";
     STORE_WAITING = "holdfast_store_waiting_bytes", Gauge, [],
         "Bytes of committed records that are in no object yet.";
     STORE_AGE = "holdfast_store_last_success_age_seconds", Gauge, [],
@@ -155,6 +159,15 @@ metrics! {
         "Bytes of these objects.";
     STORE_MERGES_GIVEN_UP = "holdfast_store_merges_given_up_total", Counter, [],
         "Merges that ended because an object was damaged, or gone; the journal names it.";
+    STORE_CHECKS = "holdfast_store_checks_total", Counter, [],
+        "Objects read whole to know that they are what was written.";
+    STORE_CHECKED = "holdfast_store_checked_bytes_total", Counter, [],
+        "Bytes of these objects.";
+    STORE_REPAIRS = "holdfast_store_repairs_total", Counter, [],
+        "Objects that were wrong and were made again from the write-ahead log.";
+    STORE_WRONG_OBJECTS = "holdfast_store_wrong_objects", Gauge, [],
+        "Objects that are not what was written, of shards led here, and not made again yet, or never; \
+         /status names their records.";
     STORE_DELETIONS = "holdfast_store_deletions_total", Counter, [],
         "Objects deleted, since all their records were.";
     STORE_CHECKPOINTS = "holdfast_store_checkpoints_total", Counter, [],

@@ -179,6 +179,10 @@ const OBJECT_AGE_MS_MAX: u64 = 60 * 60 * 1_000;
 const DELETION_DELAY_MS_MIN: u64 = StoreConfig::DEV.deletion_delay_ms_min() as u64;
 /// A month: longer is no deletion.
 const DELETION_DELAY_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1_000;
+/// Shorter, a store would be read all the time.
+const SCRUB_MS_MIN: u64 = 1_000;
+/// What turns over in a year is found too late.
+const SCRUB_MS_MAX: u64 = 365 * 24 * 3_600 * 1_000;
 /// Longer than any service manager waits.
 const DRAIN_MS_MAX: u64 = 10 * 60 * 1_000;
 
@@ -262,6 +266,11 @@ declared! {
          written again, and the log is overwritten with zeros. A node that was down counts from its \
          start. Without a store what is deleted stays until the log's files are needed again. \
          `holdfast object inspect --residue` and `holdfast wal residue` show it.";
+    "store.scrub.interval": Kind::Duration { min_ms: SCRUB_MS_MIN, max_ms: SCRUB_MS_MAX },
+        "168h", Start, since "0.1",
+        "How often every object, and every sealed segment of the log, is read whole",
+        "What is wrong is found while the log may still have its records: such an object is made again \
+         from there, any other is named with its records in /status. Read at 16 MiB/s at most.";
     "memory.tail_cache": Kind::Size { min_bytes: TAIL_CACHE_BYTES_MIN },
         "256MiB" or "64MiB" under dev, Start, since "0.1",
         "Memory for the newest records",

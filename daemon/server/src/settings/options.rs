@@ -61,6 +61,8 @@ pub struct Options {
     pub store: S3Options,
     /// Bytes of its blocks kept in memory.
     pub store_cache_bytes: u64,
+    /// `store.scrub.interval`.
+    pub scrub_every: Duration,
     /// Payload bytes kept in memory.
     pub tail_cache_bytes: u64,
     /// Bytes of requests in flight.
@@ -117,6 +119,7 @@ impl Options {
             history: read.history(dev)?,
             store: read.store()?,
             store_cache_bytes: read.size("store.cache")?,
+            scrub_every: Duration::from_millis(read.duration_ms("store.scrub.interval")?),
             tail_cache_bytes: read.size("memory.tail_cache")?,
             in_flight_bytes: usize::try_from(read.size("memory.in_flight")?).unwrap_or(usize::MAX),
             cold_reads_at_once: usize::try_from(read.whole("read.at_once")?).unwrap_or(usize::MAX),

@@ -25,6 +25,18 @@ pub struct StoreCounters {
     pub merge_failures: Counter,
     /// Merges of a source that was damaged, or gone.
     pub merges_given_up: Counter,
+    /// Objects read whole to know that they are as they were written.
+    pub checks: Counter,
+    /// Their bytes.
+    pub checked_bytes: Counter,
+    /// Objects that were not.
+    pub wrong_objects: Counter,
+    /// Attempts that failed.
+    pub check_failures: Counter,
+    /// Objects made again from the log.
+    pub repairs: Counter,
+    /// Attempts that failed.
+    pub repair_failures: Counter,
     /// Objects deleted.
     pub deletions: Counter,
     /// Attempts that failed.

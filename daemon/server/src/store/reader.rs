@@ -22,9 +22,9 @@ use super::counters::StoreCounters;
 use bytes::Bytes;
 use holdfast_base::{Clock, PartitionKey};
 use holdfast_batch::Limits;
-use holdfast_broker::{ColdError, ObjectAnswer, ObjectRead, ObjectReader, ObjectWant};
-use holdfast_lane::ObjectPlace;
-use holdfast_tier::store::{Action, Store};
+use holdfast_broker::{ColdError, LaneClient, ObjectAnswer, ObjectRead, ObjectReader, ObjectWant};
+use holdfast_lane::{ObjectPlace, Request, Stored};
+use holdfast_tier::store::{Action, Store, StoreErrorKind};
 use holdfast_tier::{Block, BlockCache, Footer, ObjectError, PartitionRow, StoreKey, Tail};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -56,6 +56,8 @@ struct Shared {
     readers: Mutex<Readers>,
     counters: Arc<StoreCounters>,
     clock: Arc<dyn Clock + Send + Sync>,
+    /// Who is to know of an object that cannot be read.
+    lane: Option<Arc<dyn LaneClient>>,
     /// KiB for what is read ahead.
     ahead: Arc<Semaphore>,
     /// At a time for one reader.
@@ -127,9 +129,23 @@ impl StoreReader {
             readers: Mutex::default(),
             counters,
             clock,
+            lane: None,
             ahead: Arc::new(Semaphore::new(kib(ahead_bytes))),
             ahead_bytes_max: ahead_bytes / AHEAD_SHARE,
         }))
+    }
+}
+
+impl StoreReader {
+    /// Objects that cannot be read are told to `lane`, which has them looked through.
+    ///
+    /// # Panics
+    /// When the reader is in use already.
+    #[must_use]
+    pub fn telling(mut self, lane: Arc<dyn LaneClient>) -> StoreReader {
+        let shared = Arc::get_mut(&mut self.0).expect("a reader that nobody uses yet");
+        shared.lane = Some(lane);
+        self
     }
 }
 
@@ -345,6 +361,7 @@ impl Shared {
             tries += 1;
             self.counters.reads.add(1);
             is_wrong = false;
+            let mut is_gone = false;
             let (why, again) = match self.store.get(key, range.clone()).await {
                 Ok(bytes) => match open(&bytes) {
                     Ok(opened) => {
@@ -358,11 +375,18 @@ impl Shared {
                         (format!("{key}: {error}"), error.is_worth_reading_again())
                     }
                 },
-                Err(error) => (error.to_string(), error.action() == Action::Retry),
+                Err(error) => {
+                    use StoreErrorKind::{NotFound, OutOfRange};
+                    is_gone = matches!(error.kind(), NotFound | OutOfRange);
+                    (error.to_string(), error.action() == Action::Retry)
+                }
             };
             self.counters.read_failures.add(1);
             if !again || tries == TRIES_MAX {
                 self.counters.failed(why.clone());
+                if is_wrong || is_gone {
+                    self.suspect(key);
+                }
                 if is_wrong {
                     let found = format!("bytes {}..{} of {why}", range.start, range.end);
                     let records = what();
@@ -373,6 +397,14 @@ impl Shared {
             }
             sleep(PAUSE * tries).await;
         }
+    }
+
+    /// Somebody who may wait looks through it and, if it is wrong, makes it again.
+    fn suspect(&self, key: &StoreKey) {
+        let Some((lane, identity)) = self.lane.as_ref().zip(key.identity()) else { return };
+        let (shard, object) = (identity.shard, identity.object);
+        // Nobody waits for the answer: it says nothing.
+        drop(lane.call(Request::Stored(Stored::Suspected { shard, object })));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Readers> {

@@ -4,11 +4,12 @@
 //! open:   settings, credentials ─▶ Store, once for readers and once for writers
 //! start:  lane ── StoreDesk ─┬▶ objects     ─▶ Worker ┐
 //!                            ├▶ merges      ─▶ Worker ├ one thread, beside those of connections
-//!                            └▶ checkpoints ─▶ Worker ┘
+//!                            ├▶ checkpoints ─▶ Worker ┤
+//!                            └▶ checks      ─▶ Worker ┘
 //! ```
 //!
-//! Three workers, so that a state is kept while a large object is on its way, and no merge holds
-//! the log up.
+//! Four workers, so that a state is kept while a large object is on its way, no merge holds the log
+//! up, and a check may take its time.
 
 use super::worker::Worker;
 use crate::report::{Code, Report};
@@ -21,13 +22,14 @@ use std::sync::Arc;
 use std::thread::Builder;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// Where a lane leaves its work. What it leaves is bounded by the lane: two uploads, one merge and one
-/// checkpoint of each shard.
+/// Where a lane leaves its work. What it leaves is bounded by the lane: two uploads, one merge or
+/// repair, one checkpoint and one check of each shard.
 #[derive(Clone, Debug)]
 pub struct StoreDesk {
     objects: UnboundedSender<StoreWork>,
     merges: UnboundedSender<StoreWork>,
     states: UnboundedSender<StoreWork>,
+    checks: UnboundedSender<StoreWork>,
 }
 
 impl StoreDesk {
@@ -35,9 +37,10 @@ impl StoreDesk {
     pub fn leave(&self, work: StoreWork) {
         let worker = match &work {
             StoreWork::Upload(_) | StoreWork::Delete { kind: ObjectKind::Cut, .. } => &self.objects,
-            StoreWork::Merge(_) | StoreWork::Delete { kind: ObjectKind::Merged, .. } => {
-                &self.merges
-            }
+            StoreWork::Merge(_)
+            | StoreWork::Repair(_)
+            | StoreWork::Delete { kind: ObjectKind::Merged, .. } => &self.merges,
+            StoreWork::Check(_) => &self.checks,
             StoreWork::Checkpoint(_) => &self.states,
         };
         // A worker that is gone has met the end of the lane.
@@ -101,6 +104,8 @@ pub struct Workers {
     pub merges: Worker,
     /// Checkpoints.
     pub states: Worker,
+    /// Objects that are looked through.
+    pub checks: Worker,
 }
 
 /// Starts the thread of all workers.
@@ -124,17 +129,19 @@ pub fn start_workers(workers: Workers) -> Result<StoreDesk, Report> {
     let (objects_in, objects_out) = unbounded_channel();
     let (merges_in, merges_out) = unbounded_channel();
     let (states_in, states_out) = unbounded_channel();
+    let (checks_in, checks_out) = unbounded_channel();
     let work = move || {
         runtime.block_on(async {
             tokio::join!(
                 workers.objects.run(objects_out),
                 workers.merges.run(merges_out),
-                workers.states.run(states_out)
+                workers.states.run(states_out),
+                workers.checks.run(checks_out)
             );
         });
     };
     Builder::new().name("store".to_owned()).spawn(work).map_err(refused)?;
-    Ok(StoreDesk { objects: objects_in, merges: merges_in, states: states_in })
+    Ok(StoreDesk { objects: objects_in, merges: merges_in, states: states_in, checks: checks_in })
 }
 
 #[cfg(test)]

@@ -14,18 +14,29 @@ use super::backoff::Backoff;
 use super::checkpoints;
 use super::counters::StoreCounters;
 use super::log_source::{Log, LogSource};
+use crate::report::Code;
 use holdfast_base::{Clock, SplitMix64};
 use holdfast_broker::LaneClient;
-use holdfast_lane::{MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_lane::{CheckJob, MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_tier::store::{Action, Store};
-use holdfast_tier::{ObjectHead, ObjectIdentity, ReadBack, StoreKey, merge, upload};
+use holdfast_tier::{
+    Checked, Expected, ManifestRow, ObjectHead, ObjectIdentity, ReadBack, StoreKey, check_object,
+    merge, upload,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// An object of 64 MiB in this time is half a megabyte a second; a slower store is as good as none.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(120);
+/// An object read at [`CHECK_BYTES_PER_S`], several times over.
+const CHECK_LIMIT: Duration = Duration::from_secs(600);
+/// Objects are looked through this fast at most: a week's interval is enough for 10 TB, and a store
+/// that serves consumers notices little.
+const CHECK_BYTES_PER_S: u64 = 16 << 20;
+/// What was read wrong is read once more after this: it may have been damaged on the way.
+const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A small request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// A pause as long as this is told as an error: the store has been away for a while.
@@ -116,6 +127,14 @@ impl Worker {
                 let tried = timeout(UPLOAD_LIMIT, self.merge(job)).await;
                 tried.unwrap_or_else(|_| Err(late(UPLOAD_LIMIT)))
             }
+            StoreWork::Repair(job) => {
+                let tried = timeout(UPLOAD_LIMIT, self.repair(job)).await;
+                tried.unwrap_or_else(|_| Err(late(UPLOAD_LIMIT)))
+            }
+            StoreWork::Check(job) => {
+                let tried = timeout(CHECK_LIMIT, self.check(job)).await;
+                tried.unwrap_or_else(|_| Err(late(CHECK_LIMIT)))
+            }
             StoreWork::Delete { shard, object, .. } => {
                 let tried = timeout(REQUEST_LIMIT, self.delete(object)).await;
                 tried.unwrap_or_else(|_| Err(late(REQUEST_LIMIT)))?;
@@ -184,6 +203,65 @@ impl Worker {
         }
     }
 
+    /// As an upload, but all of it is read back: its twin was wrong.
+    async fn repair(&self, job: &UploadJob) -> Result<Stored, Failed> {
+        let (shard, object) = (job.identity.shard, job.identity.object);
+        let given_up = |why: String| Stored::NotRepaired { shard, object, why };
+        let (plan, mut source) = match LogSource::plan(job, &self.log) {
+            Ok(planned) => planned,
+            Err(error) => return Ok(given_up(error.to_string())),
+        };
+        match upload(&*self.store, plan, &mut source, ReadBack::Whole).await {
+            Ok(manifest) => {
+                self.counters.repairs.add(1);
+                Ok(Stored::Repaired { shard, manifest })
+            }
+            Err(error) if error.action() == Action::Refuse => Ok(given_up(error.to_string())),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Reads an object whole, and once more if it reads wrong.
+    async fn check(&self, job: &CheckJob) -> Result<Stored, Failed> {
+        let expected = Expected {
+            identity: job.identity,
+            object_bytes: job.object_bytes,
+            tail_bytes: job.tail_bytes,
+            sha256: job.sha256,
+            rows: job.rows.clone(),
+        };
+        let pace = async |bytes: u64| {
+            sleep(Duration::from_micros(bytes * 1_000_000 / CHECK_BYTES_PER_S)).await;
+        };
+        let read = async || check_object(&*self.store, &expected, pace).await;
+        let mut found = read().await.map_err(|error| error.to_string())?;
+        if found != Checked::Whole {
+            sleep(CHECK_AGAIN_AFTER).await;
+            found = read().await.map_err(|error| error.to_string())?;
+        }
+        let (shard, object, bytes) = (job.identity.shard, job.identity.object, job.object_bytes);
+        self.counters.checks.add(1);
+        self.counters.checked_bytes.add(bytes);
+        let wrong = match found {
+            Checked::Whole => None,
+            Checked::Wrong(why) => {
+                self.counters.wrong_objects.add(1);
+                let (key, records) = (StoreKey::of(&job.identity), records_of(job));
+                tracing::error!(
+                    code = Code::ObjectWrong.text(),
+                    shard = shard.0,
+                    %key,
+                    why,
+                    records,
+                    "an object is not what was written"
+                );
+                self.counters.found_wrong(format!("{key}: {why}; {records}"));
+                Some(why)
+            }
+        };
+        Ok(Stored::Checked { shard, object, bytes, wrong })
+    }
+
     async fn delete(&self, object: &ObjectIdentity) -> Result<(), Failed> {
         let key = StoreKey::of(object);
         self.store.delete(&key).await.map_err(|error| error.to_string())?;
@@ -213,6 +291,14 @@ impl Worker {
                 self.counters.merge_failures.add(1);
                 "objects are not merged"
             }
+            StoreWork::Repair(_) => {
+                self.counters.repair_failures.add(1);
+                "an object that is wrong is not made again"
+            }
+            StoreWork::Check(_) => {
+                self.counters.check_failures.add(1);
+                "an object is not looked through"
+            }
             StoreWork::Delete { .. } => {
                 self.counters.deletion_failures.add(1);
                 "an object is not deleted"
@@ -230,6 +316,14 @@ impl Worker {
             tracing::error!(why, again_s, "{what}; it is tried again, and the log fills meanwhile");
         }
     }
+}
+
+/// Which records an object holds, for people.
+pub(crate) fn records_of(job: &CheckJob) -> String {
+    let row = |row: &ManifestRow| {
+        format!("{}, offsets {} to {}", row.partition, row.base_offset, row.last_offset)
+    };
+    job.rows.iter().map(row).collect::<Vec<_>>().join("; ")
 }
 
 fn late(limit: Duration) -> Failed {

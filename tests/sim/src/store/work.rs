@@ -13,10 +13,12 @@
 
 use bytes::Bytes;
 use holdfast_base::{Rng, ShardId};
-use holdfast_lane::{MergeJob, ObjectId, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_lane::{CheckJob, MergeJob, ObjectId, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_log::{ObjectIdentity, ObjectState};
 use holdfast_tier::store::{Action, Fault, MemoryStore, Store};
-use holdfast_tier::{ObjectHead, ReadBack, StoreKey, merge, upload};
+use holdfast_tier::{
+    Checked, Expected, ObjectHead, ReadBack, StoreKey, check_object, merge, upload,
+};
 
 use super::source::{LogSource, plan_of};
 use super::{LATE_NS_MAX, MILLIS, Moment, Step, at_once};
@@ -56,6 +58,8 @@ impl World {
         let word = match work {
             StoreWork::Upload(job) => job.last_index.0,
             StoreWork::Merge(job) => job.last_index.0,
+            StoreWork::Repair(job) => job.last_index.0,
+            StoreWork::Check(job) => job.object_bytes,
             StoreWork::Delete { object, .. } => object.sequence,
             StoreWork::Checkpoint(state) => state.applied.0,
         };
@@ -83,7 +87,7 @@ impl World {
                     format!("shard {shard}: object {} is to go, {state:?}", object.object)
                 });
             }
-            StoreWork::Checkpoint(_) => {}
+            StoreWork::Repair(_) | StoreWork::Check(_) | StoreWork::Checkpoint(_) => {}
         }
     }
 
@@ -98,6 +102,8 @@ impl World {
         let result = match &work {
             StoreWork::Upload(job) => self.put_object(place, worker, job),
             StoreWork::Merge(job) => self.merge_objects(job),
+            StoreWork::Repair(job) => self.repair_object(place, job),
+            StoreWork::Check(job) => self.check(job),
             StoreWork::Delete { shard, object, .. } => self.delete_object(place, *shard, object),
             StoreWork::Checkpoint(state) => {
                 self.keep_beside(place, worker, state);
@@ -197,6 +203,50 @@ impl World {
                 self.states.reach(State::MergeGivenUp);
                 let (culprit, why) = (error.culprit(), error.to_string());
                 Some(Ok(Stored::NotMerged { shard, object, culprit, why }))
+            }
+            Err(error) => Some(Err(error.to_string())),
+        }
+    }
+
+    fn repair_object(&mut self, place: usize, job: &UploadJob) -> Option<Result<Stored, String>> {
+        let (shard, object) = (job.identity.shard, job.identity.object);
+        let node = &self.nodes[place];
+        let oldest = node.lane.as_ref()?.oldest_segment();
+        let mut source = LogSource::read(job, &node.device, &oldest);
+        let bucket = self.bucket.as_mut()?;
+        let given_up = |why: String| Some(Ok(Stored::NotRepaired { shard, object, why }));
+        let plan = match plan_of(job) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.broken.push(format!("no-plan: object {object}: {error}"));
+                return given_up(error.to_string());
+            }
+        };
+        let faults = put_faults(&mut bucket.rng, true);
+        let memory = bucket.memory.clone();
+        match bucket.attempt(faults, upload(&memory, plan, &mut source, ReadBack::Whole))? {
+            Ok(manifest) => Some(Ok(Stored::Repaired { shard, manifest })),
+            Err(error) if error.action() == Action::Refuse => given_up(error.to_string()),
+            Err(error) => Some(Err(error.to_string())),
+        }
+    }
+
+    fn check(&mut self, job: &CheckJob) -> Option<Result<Stored, String>> {
+        let (shard, object, bytes) = (job.identity.shard, job.identity.object, job.object_bytes);
+        let expected = Expected {
+            identity: job.identity,
+            object_bytes: bytes,
+            tail_bytes: job.tail_bytes,
+            sha256: job.sha256,
+            rows: job.rows.clone(),
+        };
+        let bucket = self.bucket.as_mut()?;
+        let memory = bucket.memory.clone();
+        let read = check_object(&memory, &expected, async |_| ());
+        match bucket.attempt(DELETE_FAULTS, read)? {
+            Ok(Checked::Whole) => Some(Ok(Stored::Checked { shard, object, bytes, wrong: None })),
+            Ok(Checked::Wrong(why)) => {
+                Some(Ok(Stored::Checked { shard, object, bytes, wrong: Some(why) }))
             }
             Err(error) => Some(Err(error.to_string())),
         }
