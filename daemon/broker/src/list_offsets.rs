@@ -1,5 +1,5 @@
 //! ListOffsets (key 2): -1 end, -2 start, -3 greatest timestamp, -4 first on this node, -5 last
-//! uploaded, else by time. The lane knows batches; where the answer is one record inside a batch,
+//! uploaded, -6 first that is not, else by time. The lane knows batches; where the answer is one record inside a batch,
 //! it is found here, away from the lane.
 
 use crate::broker::{Broker, View};
@@ -82,6 +82,7 @@ fn query_of(timestamp: i64, version: i16) -> Option<OffsetQuery> {
         -3 => (OffsetQuery::MaxTimestamp, 7),
         -4 => (OffsetQuery::EarliestLocal, 8),
         -5 => (OffsetQuery::LatestTiered, 9),
+        -6 => (OffsetQuery::EarliestPendingUpload, 11),
         0.. => (OffsetQuery::AtTime(timestamp), 0),
         _ => return None,
     };

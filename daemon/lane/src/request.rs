@@ -250,6 +250,8 @@ pub enum OffsetQuery {
     EarliestLocal,
     /// -5: the last uploaded offset; none before the first object.
     LatestTiered,
+    /// -6: the first offset that is not uploaded; none without an object store.
+    EarliestPendingUpload,
     /// The first record whose timestamp is at least this, ms.
     AtTime(i64),
 }

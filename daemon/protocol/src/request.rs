@@ -272,7 +272,8 @@ pub fn decode_request(header: &RequestHeader, mut body: Bytes) -> Result<Request
 fn decode<T: Decodable>(header: &RequestHeader, mut body: Bytes) -> Result<T, Refusal> {
     let RequestHeader { api, version, .. } = *header;
     let undecodable = |what: String| Refusal::Undecodable { api, version, what };
-    let request = T::decode(&mut body, version).map_err(|error| undecodable(error.to_string()))?;
+    let request = T::decode(&mut body, api.bytes_of(version))
+        .map_err(|error| undecodable(error.to_string()))?;
     if !body.is_empty() {
         // Guard and decoder disagree about a field: believe neither.
         return Err(undecodable(format!("{} bytes were not decoded", body.len())));

@@ -260,7 +260,8 @@ impl Frame {
     fn with<T: Encodable>(self, body: &T) -> Result<Bytes, EncodeError> {
         let Frame { api, correlation_id, version } = self;
         let wrong = |what: String| EncodeError { api, version, what };
-        let body_bytes = body.compute_size(version).map_err(|error| wrong(error.to_string()))?;
+        let bytes_of = api.bytes_of(version);
+        let body_bytes = body.compute_size(bytes_of).map_err(|error| wrong(error.to_string()))?;
         let tags = header_has_tags(api, version);
         let length = size_of::<i32>() + usize::from(tags) + body_bytes;
         let claimed = i32::try_from(length).map_err(|_| wrong(format!("{length} bytes")))?;
@@ -270,7 +271,7 @@ impl Frame {
         if tags {
             frame.put_u8(0);
         }
-        body.encode(&mut frame, version).map_err(|error| wrong(error.to_string()))?;
+        body.encode(&mut frame, bytes_of).map_err(|error| wrong(error.to_string()))?;
         if frame.len() != LENGTH_BYTES + length {
             return Err(wrong(format!("{} bytes instead of {length}", frame.len() - LENGTH_BYTES)));
         }

@@ -131,7 +131,7 @@ fn encode(api: Api, version: i16, request: &Request) -> Bytes {
     let done = match request {
         Request::Produce(body) => body.encode(&mut frame, version),
         Request::Fetch(body) => body.encode(&mut frame, version),
-        Request::ListOffsets(body) => body.encode(&mut frame, version),
+        Request::ListOffsets(body) => body.encode(&mut frame, Api::ListOffsets.bytes_of(version)),
         Request::Metadata(body) => body.encode(&mut frame, version),
         Request::ApiVersions(body) => body.encode(&mut frame, version),
         Request::CreateTopics(body) => body.encode(&mut frame, version),

@@ -13,7 +13,8 @@
 //! the error that says so, and a client that looks for it first should not find it.
 //!
 //! Where kafka-protocol ends before Kafka 4.4 does, we do too: OffsetCommit and OffsetFetch at 9
-//! (10 goes by topic id), DescribeLogDirs at 4, DeleteGroups at 2, ListOffsets at 10. Produce is advertised from 0 because librdkafka takes a higher minimum as "no compression"
+//! (10 goes by topic id), DescribeLogDirs at 4, DeleteGroups at 2. ListOffsets 11 has the bytes of 10 and
+//! one more question to ask: it is read and written as 10. Produce is advertised from 0 because librdkafka takes a higher minimum as "no compression"
 //! (KAFKA-18659), and accepted from 3, where record batches v2 begin.
 
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -82,7 +83,7 @@ pub struct Supported {
 pub const SUPPORTED: [Supported; 38] = [
     Supported { api: Api::Produce, advertised_min: 0, ..row(Api::Produce, 3, 13) },
     row(Api::Fetch, 4, 18),
-    row(Api::ListOffsets, 1, 10),
+    row(Api::ListOffsets, 1, 11),
     row(Api::Metadata, 0, 13),
     row(Api::OffsetCommit, 2, 9),
     row(Api::OffsetFetch, 1, 9),
@@ -124,7 +125,16 @@ const fn row(api: Api, min: i16, max: i16) -> Supported {
     Supported { api, is_told: true, advertised_min: min, accepted_min: min, max }
 }
 
+/// The newest ListOffsets that kafka-protocol knows. Version 11 (KIP-1023) has the same bytes.
+const LIST_OFFSETS_BYTES_MAX: i16 = 10;
+
 impl Api {
+    /// The version by which kafka-protocol knows the bytes of this one.
+    #[must_use]
+    pub fn bytes_of(self, version: i16) -> i16 {
+        if self == Api::ListOffsets { version.min(LIST_OFFSETS_BYTES_MAX) } else { version }
+    }
+
     /// The number on the wire.
     #[must_use]
     pub fn key(self) -> i16 {

@@ -191,6 +191,7 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
 
     let _entered = runtime.enter();
     tokio::spawn(wal_scrub.run());
+    look_at_store(&options, &node)?;
     let socket = bound.listen(backlog(&options))?;
     let status = format!("serving on {address} as {}:{}", advertised.host, advertised.port);
     node.address.set(address).expect("only this function listens");
@@ -363,6 +364,18 @@ fn desk(
         states: worker()?,
         checks: worker()?,
     })
+}
+
+/// Behind the start, and never in its way.
+fn look_at_store(options: &Options, node: &Arc<Node>) -> Result<(), Report> {
+    let mut seed = [0; 8];
+    directory::random(&mut seed)?;
+    let (options, node) = (options.clone(), Arc::clone(node));
+    tokio::spawn(async move {
+        let rng = SplitMix64::new(u64::from_le_bytes(seed));
+        store::look(&options, &node.store_looked, Arc::new(KernelClock), rng).await;
+    });
+    Ok(())
 }
 
 /// Starts the one who keeps states beside the log.

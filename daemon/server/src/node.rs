@@ -14,7 +14,7 @@ use crate::limits::{Limits, Seats};
 use crate::metrics::Metrics;
 use crate::settings::Options;
 use crate::state::StateCounters;
-use crate::store::StoreCounters;
+use crate::store::{LookedAt, StoreCounters};
 use crate::wal_pace::WalPace;
 use crate::wal_scrub::WalScrubbed;
 use holdfast_base::{Clock, ClusterId, NodeId, Now};
@@ -87,6 +87,8 @@ pub struct Node {
     pub store: Arc<StoreCounters>,
     /// How fast the log is written, where there is a store to be away.
     pub wal_pace: WalPace,
+    /// What the object store was found to do.
+    pub store_looked: LookedAt,
     /// What came of looking through the log.
     pub wal_scrubbed: WalScrubbed,
     /// What was kept of states beside the log.
@@ -123,6 +125,7 @@ impl Node {
             store_url: options.store_url.clone(),
             store_cache_bytes: options.store_cache_bytes,
             store: Arc::default(),
+            store_looked: LookedAt::default(),
             wal_scrubbed: WalScrubbed::default(),
             wal_pace: WalPace::default(),
             state: Arc::default(),

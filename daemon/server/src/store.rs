@@ -23,6 +23,7 @@ mod backoff;
 mod checkpoints;
 mod counters;
 mod log_source;
+mod looked;
 mod reader;
 mod start;
 mod worker;
@@ -31,8 +32,9 @@ pub use backoff::Backoff;
 pub use checkpoints::newest_in_store;
 pub use counters::StoreCounters;
 pub use log_source::{Log, LogSource};
+pub use looked::{Look, LookedAt, look};
 pub use reader::StoreReader;
-pub use start::{StoreDesk, Workers, open, start_workers};
+pub use start::{StoreDesk, Workers, described, open, start_workers};
 pub use worker::Worker;
 
 #[cfg(test)]

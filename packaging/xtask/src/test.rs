@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for (name, check) in [
         ("kcat over kill -9", "kcat-kill9"),
         ("cold history", "cold-history"),
+        ("store heal", "store-heal"),
         ("disk full", "disk-full"),
         ("state store", "state-store"),
         ("slow disk", "slow-disk"),

@@ -42,7 +42,7 @@ impl Records {
 pub(crate) struct Sent {
     /// Printable, to cut values from.
     filler: Vec<u8>,
-    partitions: [Records; PARTITIONS],
+    pub(crate) partitions: [Records; PARTITIONS],
     pub(crate) bytes: u64,
     turn: usize,
     /// Sent to the partition whose turn it is, with nobody to hear the answer.

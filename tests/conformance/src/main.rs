@@ -21,6 +21,7 @@ mod node;
 mod slow_disk;
 mod start_up;
 mod state_store;
+mod store_heal;
 mod store_probe;
 mod store_suite;
 mod store_weather;
@@ -55,6 +56,8 @@ enum Check {
     SlowDisk(node::Options),
     /// A start that cannot work says why, once.
     StartUp(node::Options),
+    /// Objects that change in the store: made again while the log has their records, else named.
+    StoreHeal(store_heal::Options),
     /// States beside the log damaged, missing, without room, or in a file's place: nothing is lost.
     StateStore(node::Options),
     /// The operator's probe of a store: usable, and nothing is left of it.
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Check::Limits(options) => limits::run(&options),
         Check::SlowDisk(options) => slow_disk::run(&options),
         Check::StartUp(options) => start_up::run(&options),
+        Check::StoreHeal(options) => store_heal::run(&options),
         Check::StateStore(options) => state_store::run(&options),
         Check::StoreProbe(options) => store_probe::run(&options),
         Check::StoreWeather(options) => store_weather::run(&options),

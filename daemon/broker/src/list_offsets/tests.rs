@@ -28,7 +28,7 @@ fn found(found: FoundOffset) -> Answer {
 #[tokio::test]
 async fn a_magic_timestamp_is_known_from_its_version_on() {
     let bench = bench();
-    for (timestamp, first_version) in [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9)] {
+    for (timestamp, first_version) in [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
         bench.lane.answer(found(FoundOffset::Offset { offset: 4, timestamp_ms: -1 }));
         assert_eq!(ask(&bench, "orders", timestamp, first_version).await, (0, 4, -1));
         if first_version > 1 {
@@ -36,7 +36,7 @@ async fn a_magic_timestamp_is_known_from_its_version_on() {
             assert_eq!(refused, (35, -1, -1), "{timestamp}");
         }
     }
-    assert_eq!(ask(&bench, "orders", -6, 10).await.0, 35);
+    assert_eq!(ask(&bench, "orders", -7, 11).await.0, 35);
 }
 
 #[tokio::test]

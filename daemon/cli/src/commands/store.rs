@@ -7,7 +7,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use clap::{Args, Subcommand};
-use holdfast_tier::store::probe::{Report, Standing, probe};
+use holdfast_tier::store::probe::{Depth, Report, Standing, probe};
 use serde_json::{Value, json};
 
 use crate::args::Shown;
@@ -48,7 +48,7 @@ fn run_probe(args: &ProbeArgs) -> Result<()> {
     // A directory that no other probe has.
     let id = RandomState::new().build_hasher().finish();
     let options = args.bucket.options();
-    let asked = probe(&args.bucket.url, &options, id, || now_ms() / 1_000);
+    let asked = probe(&args.bucket.url, &options, id, || now_ms() / 1_000, Depth::Full);
     let report = runtime.block_on(asked).map_err(|error| not_asked(error.to_string()))?;
     answer(&args.bucket.url, &report).print(args.shown.format)?;
     if report.is_usable() {

@@ -6,6 +6,7 @@
 //! | earliest | log start |
 //! | earliest local | the first batch on the WAL; the high watermark if none is |
 //! | latest tiered | the last offset in an object; -1 if none is |
+//! | earliest pending upload | the first offset in no object, the high watermark if all are; -1 without a store |
 //! | greatest timestamp, at time | the batch that holds the record, on the WAL or in an object; the caller walks it |
 //!
 //! By time, an object is chosen by the largest timestamp that its batches claim. The record that has it
@@ -68,6 +69,13 @@ impl<D: Disk> Lane<D> {
             OffsetQuery::LatestTiered => {
                 let last = partition.uploaded_end() - 1;
                 return Ok(if last < log_start { plain(-1, -1) } else { plain(last, at(last)) });
+            }
+            OffsetQuery::EarliestPendingUpload => {
+                let first = partition.uploaded_end().max(log_start);
+                return Ok(match self.config.store {
+                    Some(_) => plain(first, at(first)),
+                    None => plain(-1, -1),
+                });
             }
             OffsetQuery::MaxTimestamp => {
                 let newest = partition.max_timestamp();

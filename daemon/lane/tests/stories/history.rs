@@ -153,6 +153,8 @@ fn five_times_the_log_goes_through_it_and_every_record_can_be_read() {
     assert_eq!(offset(list(&mut node, partition, OffsetQuery::Earliest)), 0);
     let in_objects = offset(list(&mut node, partition, OffsetQuery::LatestTiered));
     assert!(in_objects >= first_in_log - 1 && in_objects <= last, "{in_objects}");
+    let pending = offset(list(&mut node, partition, OffsetQuery::EarliestPendingUpload));
+    assert_eq!(pending, in_objects + 1, "what is not uploaded begins behind what is");
 }
 
 #[test]

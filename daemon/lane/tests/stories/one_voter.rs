@@ -141,6 +141,7 @@ fn offsets_by_end_start_and_time_come_from_the_committed_prefix() {
     assert_eq!(offset(OffsetQuery::AtTime(start_ms + 41)), -1);
     assert_eq!(offset(OffsetQuery::MaxTimestamp), 4);
     assert_eq!(offset(OffsetQuery::LatestTiered), -1);
+    assert_eq!(offset(OffsetQuery::EarliestPendingUpload), -1, "nothing is ever uploaded");
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn read_back(api: Api, version: i16, frame: &Bytes) -> Option<Response> {
     let read = match api {
         Api::Fetch => return None,
         Api::Produce => decoded(&mut body, version, Response::Produce),
-        Api::ListOffsets => decoded(&mut body, version, Response::ListOffsets),
+        Api::ListOffsets => decoded(&mut body, api.bytes_of(version), Response::ListOffsets),
         Api::Metadata => decoded(&mut body, version, Response::Metadata),
         Api::OffsetCommit => decoded(&mut body, version, Response::OffsetCommit),
         Api::OffsetFetch => decoded(&mut body, version, Response::OffsetFetch),

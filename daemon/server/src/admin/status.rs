@@ -5,6 +5,7 @@ use crate::metrics::role_text;
 use crate::node::Node;
 use crate::report::Code;
 use crate::status_line;
+use holdfast_tier::store::probe::Standing;
 use serde_json::{Value, json};
 
 /// Everything about the node.
@@ -94,6 +95,7 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
                 "last_pass_ms": (scrub.passes > 0).then_some(scrub.last_pass_ms),
             })
         }),
+        "probe": node.store_looked.newest().map(|look| probe(&look)),
         "uploads": store.uploads.get(),
         "uploaded_bytes": store.uploaded_bytes.get(),
         "upload_failures": store.upload_failures.get(),
@@ -103,6 +105,22 @@ fn store(node: &Node, lane: Option<&LaneSnapshot>) -> Value {
         "read_bytes": store.read_bytes.get(),
         "read_failures": store.read_failures.get(),
         "wrong_reads": store.wrong_reads.get(),
+    })
+}
+
+/// What the store honours, what it does not and is done without, and what it lacks.
+fn probe(look: &crate::store::Look) -> Value {
+    let of = |standing: Standing| {
+        let findings = look.report.findings.iter().filter(|one| one.standing == standing);
+        findings.map(|one| format!("{}: {}", one.name, one.found)).collect::<Vec<_>>()
+    };
+    json!({
+        "at_ms": look.at_ms,
+        "verdict": look.report.verdict(),
+        "server": look.report.server,
+        "good": of(Standing::Good),
+        "notes": of(Standing::Note),
+        "missing": of(Standing::Missing),
     })
 }
 

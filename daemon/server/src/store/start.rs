@@ -16,7 +16,7 @@ use crate::report::{Code, Report};
 use crate::settings::Options;
 use holdfast_lane::StoreWork;
 use holdfast_tier::ObjectKind;
-use holdfast_tier::store::{Patience, Store};
+use holdfast_tier::store::{Patience, S3Options, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Builder;
@@ -54,26 +54,35 @@ impl StoreDesk {
 /// # Errors
 /// When it cannot be used as it is described.
 pub fn open(options: &Options, patience: Patience) -> Result<Option<Arc<dyn Store>>, Report> {
-    let Some(url) = &options.store_url else { return Ok(None) };
-    let is_bucket = url.starts_with("s3://");
-    let refused = |why: String, try_next: &str| {
-        let what = format!("the object store {url} cannot be opened");
-        Report::new(Code::StoreUnusable, what, why, try_next)
-    };
-    let mut described = options.store.clone();
-    if is_bucket {
-        let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let path = credentials(options.store.credentials.clone(), handed_over);
-        described.credentials = Some(path.map_err(|why| refused(why, NAME_A_KEY))?);
-    }
-    let opened = holdfast_tier::store::open(url, &described, patience);
+    let Some((url, described)) = described(options)? else { return Ok(None) };
+    let opened = holdfast_tier::store::open(&url, &described, patience);
     opened.map(Some).map_err(|error| {
-        let try_next = match is_bucket {
+        let try_next = match url.starts_with("s3://") {
             true => NAME_A_KEY,
             false => "mount or make the directory; it must belong to the daemon's user",
         };
-        refused(error.to_string(), try_next)
+        unusable(&url, error.to_string(), try_next)
     })
+}
+
+fn unusable(url: &str, why: String, try_next: &str) -> Report {
+    let what = format!("the object store {url} cannot be opened");
+    Report::new(Code::StoreUnusable, what, why, try_next)
+}
+
+/// The store of the settings, its key's file found; `None` without one.
+///
+/// # Errors
+/// When that file cannot be found.
+pub fn described(options: &Options) -> Result<Option<(String, S3Options)>, Report> {
+    let Some(url) = &options.store_url else { return Ok(None) };
+    let mut described = options.store.clone();
+    if url.starts_with("s3://") {
+        let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let path = credentials(options.store.credentials.clone(), handed_over);
+        described.credentials = Some(path.map_err(|why| unusable(url, why, NAME_A_KEY))?);
+    }
+    Ok(Some((url.clone(), described)))
 }
 
 /// What an operator may have to do about a bucket.

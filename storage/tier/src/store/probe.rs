@@ -49,6 +49,15 @@ impl Standing {
     }
 }
 
+/// How much is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// Small objects alone: what a node does to a store it goes on with.
+    Light,
+    /// An object of parts of 8 MiB too.
+    Full,
+}
+
 /// One thing that was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
@@ -112,12 +121,13 @@ pub async fn probe(
     options: &S3Options,
     id: u64,
     wall_s: impl Fn() -> i64,
+    depth: Depth,
 ) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let directory = format!("holdfast-probe-{id:016x}");
     if !url.starts_with("s3://") {
         let store = super::open(url, options, Patience::WRITING)?;
-        if of_all(&*store, &directory, &mut report).await {
+        if of_all(&*store, &directory, &mut report, depth).await {
             clean_up(&*store, &directory, &mut report).await;
         }
         return Ok(report);
@@ -134,7 +144,7 @@ pub async fn probe(
     // Without `ordered`: the order is what is asked.
     let store = ObjectStoreAdapter::new(Arc::new(client));
     let before_s = wall_s();
-    let goes_on = of_all(&store, &inside, &mut report).await;
+    let goes_on = of_all(&store, &inside, &mut report, depth).await;
     let seen = answers.seen();
     report.server = seen.server;
     if goes_on {
@@ -158,7 +168,7 @@ fn key(directory: &str, name: &str) -> StoreKey {
 }
 
 /// What every store is asked; `false` when there is no use in going on.
-async fn of_all(store: &dyn Store, directory: &str, report: &mut Report) -> bool {
+async fn of_all(store: &dyn Store, directory: &str, report: &mut Report, depth: Depth) -> bool {
     let body = Bytes::from_static(b"holdfast looks at this store and deletes this object");
     let first = key(directory, "b");
     if let Err(error) = store.put(&first, vec![body.clone()]).await {
@@ -169,8 +179,10 @@ async fn of_all(store: &dyn Store, directory: &str, report: &mut Report) -> bool
     let ranged = ranged_get(store, &first, &body).await;
     report.judge("ranged-get", Standing::Missing, ranged);
     listing(store, directory, report).await;
-    let parts = in_parts(store, &key(directory, "parts")).await;
-    report.judge("multipart", Standing::Missing, parts);
+    if depth == Depth::Full {
+        let parts = in_parts(store, &key(directory, "parts")).await;
+        report.judge("multipart", Standing::Missing, parts);
+    }
     let deleted = deletion(store, &first).await;
     report.judge("delete", Standing::Missing, deleted);
     let of_nothing = store.delete(&key(directory, "never-put")).await;

@@ -11,7 +11,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 fn a_sound_store_is_usable_and_is_left_as_it_was() {
     let store = MemoryStore::new();
     let mut report = Report::default();
-    assert!(now(of_all(&store, "holdfast-probe-1", &mut report)));
+    assert!(now(of_all(&store, "holdfast-probe-1", &mut report, Depth::Full)));
     now(clean_up(&store, "holdfast-probe-1", &mut report));
     assert_eq!(report.verdict(), "usable", "{report:?}");
     assert!(report.is_usable());
@@ -23,7 +23,7 @@ fn a_directory_is_probed_by_its_url() {
     let path = std::env::temp_dir().join(format!("holdfast-probed-{}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     let url = format!("file://{}", path.display());
-    let report = now(probe(&url, &S3Options::default(), 7, || 0)).unwrap();
+    let report = now(probe(&url, &S3Options::default(), 7, || 0, Depth::Full)).unwrap();
     assert_eq!(report.verdict(), "usable", "{report:?}");
     assert_eq!(now(FileStore::open(&path).unwrap().list("", None, 10)), Ok(Vec::new()));
     std::fs::remove_dir_all(&path).unwrap();
