@@ -56,6 +56,8 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
         &format!("store.url=file://{}", store.display()),
         "--set",
         "store.scrub.interval=4s",
+        "--set",
+        "store.object_age=1s",
     ])?;
     let site = Site { store, admin, place: Place::fresh(kind, directory.join("node"))? };
     let outcome = site.run();
@@ -78,7 +80,7 @@ impl Site {
         let mut client = Client::connect(running.address).map_err(text)?;
         client.create_topic_and_wait(TOPIC, PARTITIONS as i32).map_err(text)?;
         sent.produce(&mut client, FIRST_BYTES)?;
-        self.wait("all is in objects", || Ok(self.metric("holdfast_store_waiting_bytes")? == 0.0))?;
+        self.wait("all is in objects", || self.is_uploaded(FIRST_BYTES))?;
         running.stop().map_err(text)?;
 
         let running = self.place.start()?;
@@ -105,12 +107,13 @@ impl Site {
         let early = self.objects()?;
         sent.produce(&mut client, SECOND_BYTES)?;
         self.wait("all is in objects, and the first have left the log", || {
-            let waits = self.metric("holdfast_store_waiting_bytes")? == 0.0;
             let live = self.metric("holdfast_wal_live_bytes")?;
-            Ok(waits && live <= f64::from(40 << 20))
+            Ok(self.is_uploaded(SECOND_BYTES)? && live <= f64::from(40 << 20))
         })?;
         let now: BTreeSet<PathBuf> = self.objects()?.into_iter().map(|(name, _)| name).collect();
-        let oldest = early.iter().filter(|(name, _)| now.contains(name));
+        // The first one that changed waits to be deleted: nobody reads it.
+        let is_read = |name: &PathBuf| now.contains(name) && *name != largest.0;
+        let oldest = early.iter().filter(|(name, _)| is_read(name));
         let oldest = oldest.max_by_key(|(_, bytes)| *bytes);
         let (oldest, _) = oldest.ok_or("no object of the first part is left")?;
         flip_a_byte(&self.store.join(oldest))?;
@@ -185,6 +188,12 @@ impl Site {
             }
         }
         Ok(found)
+    }
+
+    /// Whether so much went to the store since the start, and nothing waits.
+    fn is_uploaded(&self, bytes: u64) -> Result<bool> {
+        let uploaded = self.metric("holdfast_store_uploaded_bytes_total")? as u64 >= bytes;
+        Ok(uploaded && self.metric("holdfast_store_waiting_bytes")? == 0.0)
     }
 
     fn wait(&self, what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {

@@ -26,7 +26,7 @@ use holdfast_base::{Clock, LaneId};
 use holdfast_broker::Broker;
 use holdfast_consensus::DriverError;
 use holdfast_io::{AnyDisk, DiskOptions, DiskStatus, WaitableDisk, Waker, probe};
-use holdfast_lane::{Founding, KeptStates, Lane, LaneConfig, PlantedBugs, Published};
+use holdfast_lane::{Founding, KeptStates, Lane, LaneConfig, PlantedBugs, Published, StoreConfig};
 use holdfast_metadata::Listener;
 use holdfast_wal::WalConfig;
 use std::net::SocketAddr;

@@ -90,8 +90,9 @@ fn was_asked(report: &Report) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::arguments::Arguments;
     use crate::clock::KernelClock;
-    use crate::settings::{Arguments, load_from};
+    use crate::settings::load_from;
     use crate::store::testing::Scratch;
     use clap::Parser;
 

@@ -62,7 +62,7 @@ impl Site {
     }
 
     async fn is_never_uploaded(&mut self, failures: u64) {
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        sleep(Duration::from_secs(600)).await;
         assert!(self.told.try_recv().is_err(), "there is nothing more to say");
         assert_eq!(self.counters.upload_failures.get(), failures);
         assert!(self.store.stored(&StoreKey::of(&identity(1))).is_none());
@@ -128,7 +128,7 @@ async fn a_deletion_takes_a_waiting_upload_of_its_object_along() {
     let mut site = site(&written, SEGMENT);
     site.store.draw(1, 1_000, &[Fault::Busy]);
     site.ask(StoreWork::Upload(written.job()));
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(5)).await;
     assert!(site.counters.upload_failures.get() > 1, "it is under way");
     let failures = site.counters.upload_failures.get();
     site.store.draw(1, 0, &[]);
@@ -143,7 +143,7 @@ async fn a_deletion_takes_an_upload_of_its_object_along_that_is_under_way() {
     let mut site = site(&written, SEGMENT);
     site.store.arm(Operation::Put, Fault::Stall);
     site.ask(StoreWork::Upload(written.job()));
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(5)).await;
     site.ask(deletion(1));
     assert!(matches!(site.told().await, Stored::Deleted { .. }));
     site.is_never_uploaded(1).await;
@@ -170,7 +170,7 @@ async fn a_state_is_reported_only_when_the_store_has_it() {
     let mut site = site(&written, SEGMENT);
     site.store.draw(1, 1_000, &[Fault::Busy]);
     site.ask(StoreWork::Checkpoint(state()));
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    sleep(Duration::from_secs(300)).await;
     assert!(site.told.try_recv().is_err(), "the store does not have it");
     site.store.draw(1, 0, &[]);
     let Stored::Checkpointed { applied, .. } = site.told().await else { panic!("kept") };
