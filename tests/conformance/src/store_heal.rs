@@ -97,7 +97,9 @@ impl Site {
             || Ok(self.metric("holdfast_store_wrong_objects")? == 0.0),
         )?;
         sent.compare("made again", |partition| read_all(running.address, partition))?;
-        let removed = self.objects()?.into_iter().max_by_key(|(_, bytes)| *bytes);
+        // The one that changed waits to be deleted: nobody reads it.
+        let others = self.objects()?.into_iter().filter(|(name, _)| *name != largest.0);
+        let removed = others.max_by_key(|(_, bytes)| *bytes);
         let (removed, _) = removed.ok_or("there are no objects")?;
         fs::remove_file(self.store.join(&removed)).map_err(text)?;
         println!("{} is gone, its records are in the log", removed.display());
@@ -111,7 +113,6 @@ impl Site {
             Ok(self.is_uploaded(SECOND_BYTES)? && live <= f64::from(40 << 20))
         })?;
         let now: BTreeSet<PathBuf> = self.objects()?.into_iter().map(|(name, _)| name).collect();
-        // The first one that changed waits to be deleted: nobody reads it.
         let is_read = |name: &PathBuf| now.contains(name) && *name != largest.0;
         let oldest = early.iter().filter(|(name, _)| is_read(name));
         let oldest = oldest.max_by_key(|(_, bytes)| *bytes);

@@ -96,8 +96,8 @@ impl Target for Catalogue {
             return Verdict::Wrong("it is another state when kept again".to_owned());
         }
         let facts = EntryFacts { term: Term(u64::MAX), ..next(&metadata) };
-        let mut after = metadata.clone();
-        match after.apply(facts, &[]) {
+        let mut metadata = metadata;
+        match metadata.apply(facts, &[]) {
             Ok(_) => Verdict::Accepted,
             Err(error) => Verdict::Wrong(format!("nothing can follow it: {error}")),
         }
