@@ -18,7 +18,7 @@
 //! | rows | a state row by row | the state made of rows has those rows |
 //! | commands | an entry applied to a shard | decodable means applied; the state after it can be kept |
 //! | metadata | an entry applied to shard 0 | as commands |
-//! | catalogue | the state of shard 0 | as checkpoint; an entry can follow it |
+//! | catalogue | the state of shard 0 | kept again it stays the same; an entry can follow it |
 //!
 //! A run is a function of its seed: the n-th input is the same on every machine, so a failure is
 //! repeated with the seed and `--execs` it prints. There is no coverage feedback; instead every
