@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::binaries::{self, BENCH, DAEMON};
 use crate::install;
 use crate::run::{Result, checked, output, root, shown};
+use crate::store_programs;
 use crate::tools;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -20,12 +21,18 @@ enum Peer {
 /// Which measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Both parts.
+    /// Load and crowds.
     All,
     /// Records: throughput, latency, memory, restart.
     Load,
     /// Many groups, consumers and partitions.
     Crowds,
+    /// Records that lie only in the object store; as root, since it drops the page cache.
+    History,
+    /// Start-up with 0.1, 1 and 10 GB kept; takes 12 GB of disk.
+    StartUp,
+    /// Ten thousand partitions; as root where vm.max_map_count has to be raised for Kafka.
+    Wide,
 }
 
 #[derive(Args)]
@@ -33,9 +40,9 @@ pub(crate) struct Options {
     /// The broker to compare with; without it Holdfast is measured alone.
     #[arg(long)]
     against: Option<Peer>,
-    /// Repetitions; medians are shown.
-    #[arg(long, default_value_t = 3)]
-    runs: usize,
+    /// Repetitions; medians are shown. Otherwise 3, for start-up and ten thousand partitions 1.
+    #[arg(long)]
+    runs: Option<usize>,
     /// Small amounts, to see that everything runs.
     #[arg(long)]
     quick: bool,
@@ -65,7 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     install::ensure(install::BENCH)?;
     let mut command = Command::new(binaries::path(BENCH));
     let work = options.work.clone().unwrap_or_else(|| root().join("target/bench-work"));
-    command.arg("compare").arg("--work").arg(work).arg(format!("--runs={}", options.runs));
+    command.arg("compare").arg("--work").arg(work).arg(format!("--runs={}", runs(options)));
     if options.against.is_some() || options.only_peer {
         command.arg("--kafka-libs").arg(tools::kafka_libs()?);
         command.args(["--kafka-version", tools::KAFKA]);
@@ -87,6 +94,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Part::All => {}
         Part::Load => drop(command.args(["--part", "load"])),
         Part::Crowds => drop(command.args(["--part", "crowds"])),
+        Part::History => {
+            command.args(["--part", "history", "--versitygw"]).arg(store_programs::versitygw()?);
+        }
+        Part::StartUp => drop(command.args(["--part", "start-up"])),
+        Part::Wide => drop(command.args(["--part", "wide"])),
     }
     if options.quick {
         command.arg("--quick");
@@ -105,12 +117,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     checked(&mut command)
 }
 
-/// Only a whole run against Kafka may replace the results that are kept.
+fn runs(options: &Options) -> usize {
+    let takes_long = matches!(options.part, Part::StartUp | Part::Wide);
+    options.runs.unwrap_or(if takes_long { 1 } else { 3 })
+}
+
+/// Only a whole run against Kafka may replace the results that are kept; the parts of history replace
+/// their own sections.
 fn page(options: &Options) -> PathBuf {
     let whole = options.against.is_some()
         && !options.only_peer
         && !options.quick
-        && options.part == Part::All;
+        && !matches!(options.part, Part::Load | Part::Crowds);
     root().join(if whole { "tests/bench/RESULTS.md" } else { "target/bench.md" })
 }
 
@@ -145,6 +163,9 @@ mod tests {
         let kept = Path::new("tests/bench/RESULTS.md");
         assert_eq!(page_of(&["--against", "kafka"]), kept);
         assert_eq!(page_of(&["--against", "kafka", "--compare-binary", "/b"]), kept);
+        for part in ["history", "start-up", "wide"] {
+            assert_eq!(page_of(&["--against", "kafka", "--part", part]), kept);
+        }
         for less in [&[][..], &["--quick"], &["--part", "crowds"], &["--only-peer"]] {
             let flags =
                 if less.is_empty() { vec![] } else { [&["--against", "kafka"], less].concat() };

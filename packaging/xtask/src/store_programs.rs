@@ -38,7 +38,7 @@ pub(crate) fn print(all: bool) -> Result<()> {
     Ok(())
 }
 
-fn versitygw() -> Result<PathBuf> {
+pub(crate) fn versitygw() -> Result<PathBuf> {
     let package = format!("github.com/versity/versitygw/cmd/versitygw@v{VERSITYGW}");
     go_program(&format!("versitygw-{VERSITYGW}"), &package, "versitygw")
 }

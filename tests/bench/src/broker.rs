@@ -105,6 +105,16 @@ impl Running {
         Err(Failed::Wrong(format!("the broker did not end within {STOP_WAIT_S} s of SIGTERM")))
     }
 
+    /// As [`Running::stop`], where how it ends is not the matter: Kafka may take longer than we wait.
+    pub fn stop_or_kill(mut self) -> Result<()> {
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let clock = Stopwatch::start();
+        while clock.seconds() < STOP_WAIT_S && self.child.try_wait()?.is_none() {
+            nap(Duration::from_millis(5));
+        }
+        self.kill()
+    }
+
     /// Has it ended by itself?
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().ok().flatten()

@@ -11,25 +11,41 @@ use serde_json::{Value, json};
 
 use crate::broker::Kind;
 use crate::client::{Failed, Result};
+use crate::clock::Stopwatch;
 use crate::fio::{self, Device};
 use crate::report::round;
 use crate::sample::{self, Figures, Size};
-use crate::{crowd, page};
+use crate::{crowd, history, page};
 
 /// The column of the holdfastd under test.
 pub const HOLDFAST: &str = "holdfast";
 /// The column of the second holdfastd.
 pub const COMPARED: &str = "compared";
+/// The column of the holdfastd under test with its history behind an S3 gateway.
+pub const HOLDFAST_S3: &str = "holdfast-s3";
 
 /// Which measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Both parts.
+    /// Load and crowds.
     All,
     /// Records: throughput, latency, memory, restart.
     Load,
     /// Many groups, consumers and partitions.
     Crowds,
+    /// Records that lie only in the object store.
+    History,
+    /// Start-up by data kept.
+    StartUp,
+    /// Ten thousand partitions.
+    Wide,
+}
+
+impl Part {
+    /// One that has a section of the page to itself.
+    fn is_section(self) -> bool {
+        matches!(self, Part::History | Part::StartUp | Part::Wide)
+    }
 }
 
 /// What to compare and where.
@@ -56,6 +72,9 @@ pub struct Options {
     /// Which measurements.
     #[arg(long, value_enum, default_value_t = Part::All)]
     pub part: Part,
+    /// VersityGW's program; without it history is measured over a directory alone.
+    #[arg(long)]
+    pub versitygw: Option<PathBuf>,
     /// Directory on the disk to measure; emptied.
     #[arg(long)]
     pub work: PathBuf,
@@ -117,13 +136,23 @@ pub fn run(options: &Options) -> Result<Value> {
         let arguments = options.holdfastd_arguments.split_whitespace().map(String::from).collect();
         kinds.push(Kind::Holdfast { column, binary, arguments });
     }
-    if options.part == Part::Crowds {
+    if options.part == Part::Crowds || options.part.is_section() {
         kinds.retain(|kind| !matches!(kind, Kind::Kafka { flush: true, .. }));
+    }
+    if options.part == Part::StartUp {
+        kinds.retain(|kind| matches!(kind, Kind::Holdfast { .. }));
+    }
+    if options.part == Part::History
+        && options.versitygw.is_some()
+        && let Some(binary) = options.holdfastd.clone()
+    {
+        kinds.push(Kind::Holdfast { column: HOLDFAST_S3, binary, arguments: Vec::new() });
     }
     if kinds.is_empty() {
         return Err(Failed::Wrong("nothing to measure: give --kafka-libs or --holdfastd".into()));
     }
     std::fs::create_dir_all(&options.work)?;
+    let clock = Stopwatch::start();
     let load_before = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let before = fio::run(&options.work)?;
     println!("{}", device("before", before));
@@ -146,7 +175,11 @@ pub fn run(options: &Options) -> Result<Value> {
         if let Some(directory) = out.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        std::fs::write(out, page::render(options, &comparison))?;
+        if options.part.is_section() {
+            page::history::write(options, &comparison, clock.seconds())?;
+        } else {
+            std::fs::write(out, page::render(options, &comparison))?;
+        }
     }
     Ok(
         json!({"mode": "compare", "runs": options.runs, "floors_held": page::floors_held(&comparison)}),
@@ -157,6 +190,16 @@ pub fn run(options: &Options) -> Result<Value> {
 fn measure(kind: &Kind, options: &Options) -> Result<Figures> {
     let directory = options.work.join(kind.name());
     let mut figures = Figures::new();
+    if options.part.is_section() {
+        let size = if options.quick { history::Size::QUICK } else { history::Size::FULL };
+        let gateway = options.versitygw.as_deref().filter(|_| kind.name() == HOLDFAST_S3);
+        match options.part {
+            Part::StartUp => history::start_up::run(kind, &directory, size, &mut figures)?,
+            Part::Wide => history::wide::run(kind, &directory, size, &mut figures)?,
+            _ => history::cold::run(kind, &directory, gateway, size, &mut figures)?,
+        }
+        return Ok(figures);
+    }
     if options.part != Part::Crowds {
         let size = if options.quick { Size::QUICK } else { Size::FULL };
         figures = sample::run(kind, &directory, size)?;

@@ -4,6 +4,7 @@
 //! one buffer that is used again, and only batch headers are looked at (CRC too, where asked).
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::batch;
 use crate::client::{Client, Failed, FetchFrom, FetchLimits, Result, fetch_answer, fetch_frame};
@@ -36,13 +37,36 @@ pub fn run(
     connections: usize,
     verify_crc: bool,
 ) -> Result<Outcome> {
+    let never = AtomicBool::new(false);
+    all(address, topic, partitions, connections, verify_crc, &never)
+}
+
+/// Reads until the end of `topic`, or until `ended`; how many bytes.
+pub fn until(
+    address: SocketAddr,
+    topic: &str,
+    partitions: i32,
+    connections: usize,
+    ended: &AtomicBool,
+) -> Result<u64> {
+    Ok(all(address, topic, partitions, connections, false, ended)?.bytes)
+}
+
+fn all(
+    address: SocketAddr,
+    topic: &str,
+    partitions: i32,
+    connections: usize,
+    verify_crc: bool,
+    ended: &AtomicBool,
+) -> Result<Outcome> {
     let cpu_before = own_cpu_seconds();
     let clock = Stopwatch::start();
     let results: Vec<Result<Outcome>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..connections)
             .map(|first| {
                 let mine = (first as i32..partitions).step_by(connections).collect::<Vec<_>>();
-                scope.spawn(move || drain(address, topic, &mine, verify_crc))
+                scope.spawn(move || drain(address, topic, &mine, verify_crc, ended))
             })
             .collect();
         let died = || Err(Failed::Wrong("a drain thread died".into()));
@@ -65,6 +89,7 @@ fn drain(
     topic: &str,
     partitions: &[i32],
     verify_crc: bool,
+    ended: &AtomicBool,
 ) -> Result<Outcome> {
     let mut client = Client::connect(address)?;
     let mut left: Vec<FetchFrom> = Vec::new();
@@ -75,11 +100,11 @@ fn drain(
     }
     let limits = FetchLimits { wait_ms: 500, min_bytes: 1, partition_bytes: PARTITION_BYTES };
     let mut outcome = Outcome::default();
-    while !left.is_empty() {
+    while !left.is_empty() && !ended.load(Ordering::Relaxed) {
         let mut frame = fetch_frame(topic, &left, limits);
         client.send(&mut frame, &[])?;
         outcome.requests += 1;
-        let mut ended = Vec::new();
+        let mut read_out = Vec::new();
         fetch_answer(client.receive()?, |part| {
             let walked = batch::walk(part.records, verify_crc).map_err(Failed::Wrong)?;
             outcome.bytes += part.records.len() as u64;
@@ -87,12 +112,12 @@ fn drain(
             if let Some(from) = left.iter_mut().find(|from| from.partition == part.partition) {
                 from.offset = walked.next_offset.unwrap_or(from.offset);
                 if from.offset >= part.high_watermark {
-                    ended.push(part.partition);
+                    read_out.push(part.partition);
                 }
             }
             Ok(())
         })?;
-        left.retain(|from| !ended.contains(&from.partition));
+        left.retain(|from| !read_out.contains(&from.partition));
         // A broker may fill the answer from the first partitions only: go round.
         if left.len() > 1 {
             left.rotate_left(1);

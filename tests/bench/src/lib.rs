@@ -4,6 +4,7 @@
 //! ```text
 //! wire, batch ─▶ client ─▶ load (produce, paced) · drain · e2e ─▶ sample ─▶ compare ─▶ page
 //!                     └──▶ crowd (groups, consumers, partitions) ─▶
+//!                     └──▶ history (cold, start-up, wide) ──────▶
 //!                                    process, disk, fio ──────────▶
 //! ```
 //! Ideas: batches are encoded once and sent again; one thread and `ppoll` drive all sockets; a
@@ -19,6 +20,7 @@ pub mod crowd;
 pub mod drain;
 pub mod end_to_end;
 pub mod fio;
+pub mod history;
 pub mod load;
 pub mod page;
 pub mod process;

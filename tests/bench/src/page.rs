@@ -10,6 +10,7 @@ use crate::compare::{COMPARED, Comparison, HOLDFAST, Options};
 use crate::page::rows::Row;
 use crate::{crowd, process};
 
+pub(crate) mod history;
 mod rows;
 
 /// Flushes on 2,000 partitions may differ from those on one by this much: the open loop groups
@@ -237,12 +238,13 @@ pub fn render(options: &Options, comparison: &Comparison) -> String {
     page.push_str("## Figures\n\n");
     table(&mut page, comparison, &rows::LOAD);
     crowds(&mut page, options.quick, comparison);
+    let before = options.out.as_ref().and_then(|out| fs::read_to_string(out).ok());
+    page.push_str(&history::kept(&before.unwrap_or_default()));
     verdicts(&mut page, "Floors", floors(comparison));
     verdicts(&mut page, "Goals", goals(comparison));
     page.push_str(
-        "## Not measured here\n\nCommit latency inside the lane, WAL throughput against fio, start \
-         with 10 GB once state is checkpointed, three nodes, cold reads, moves: they need parts that \
-         do not exist yet or a view into the process.\n",
+        "## Not measured here\n\nCommit latency inside the lane, WAL throughput against fio, three \
+         nodes, moves: they need parts that do not exist yet or a view into the process.\n",
     );
     // Written by hand: a figure that misses its goal is explained, not only shown.
     page.push_str(include_str!("missed.md"));

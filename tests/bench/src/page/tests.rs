@@ -66,6 +66,7 @@ fn options(quick: bool) -> Options {
         compare_binary: Some(PathBuf::from("/somewhere/holdfastd")),
         compare_name: "commit 1234".into(),
         part: Part::All,
+        versitygw: None,
         work: PathBuf::from("/tmp"),
         runs: 1,
         quick,
