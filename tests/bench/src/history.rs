@@ -29,11 +29,13 @@ const BATCH_RECORDS: usize = 119;
 const PARTITIONS: i32 = 8;
 const CONNECTIONS: usize = 2;
 /// Small, so that history leaves it soon.
-const WAL_BYTES: u64 = 512 << 20;
+const WAL_BYTES: u64 = 1 << 30;
 /// What is written between two looks at the log's room.
-const STEP_BYTES: u64 = 64_000_000;
+const STEP_BYTES: u64 = 32_000_000;
 /// Room for a step and what a segment's end wastes.
-const ROOM_BYTES: f64 = 200_000_000.0;
+const ROOM_BYTES: f64 = 400_000_000.0;
+/// The node tells its room once a second: what was written since is not in it.
+const METRIC_AGE_S: f64 = 3.0;
 /// Uploads that have not caught up by then will not.
 const UPLOAD_WAIT_S: f64 = 180.0;
 
@@ -56,7 +58,7 @@ impl Size {
     /// What RESULTS.md is made of.
     pub const FULL: Self = Self {
         cold_bytes: 3_000_000_000,
-        filler_bytes: 700_000_000,
+        filler_bytes: 1_200_000_000,
         tail_seconds: 8,
         kept_bytes: [100_000_000, 1_000_000_000, 10_000_000_000],
         wide_partitions: 10_000,
@@ -64,7 +66,7 @@ impl Size {
     /// To see that everything runs.
     pub const QUICK: Self = Self {
         cold_bytes: 400_000_000,
-        filler_bytes: 700_000_000,
+        filler_bytes: 1_200_000_000,
         tail_seconds: 3,
         kept_bytes: [50_000_000, 100_000_000, 300_000_000],
         wide_partitions: 500,
@@ -103,12 +105,23 @@ fn fill_as_uploads_allow(
 ) -> Result<(f64, Filled)> {
     let clock = Stopwatch::start();
     let mut filled = Filled::default();
+    let mut steps: Vec<(f64, u64)> = Vec::new();
     while filled.payload_bytes < bytes {
-        let step = fill(address, topic, STEP_BYTES.min(bytes - filled.payload_bytes).max(1 << 20))?;
+        let left = (bytes - filled.payload_bytes).max(1 << 20);
+        let step = fill(address, topic, STEP_BYTES.min(left)).map_err(|error| {
+            Failed::Wrong(format!("{topic}, after {} bytes: {error}", filled.payload_bytes))
+        })?;
         filled.payload_bytes += step.payload_bytes;
         filled.records += step.records;
+        steps.push((clock.seconds(), step.payload_bytes));
         let wait = Stopwatch::start();
-        while Metrics::read(admin)?.value("holdfast_wal_free_bytes")? < ROOM_BYTES {
+        loop {
+            let free = Metrics::read(admin)?.value("holdfast_wal_free_bytes")?;
+            steps.retain(|(at, _)| clock.seconds() - at < METRIC_AGE_S);
+            let unseen: u64 = steps.iter().map(|(_, bytes)| bytes).sum();
+            if free - unseen as f64 > ROOM_BYTES {
+                break;
+            }
             if wait.seconds() > UPLOAD_WAIT_S {
                 return Err(Failed::Wrong("the log has no room and gets none".into()));
             }
@@ -180,6 +193,7 @@ impl Metrics {
 
 /// Waits until everything committed lies in objects.
 fn wait_uploaded(admin: SocketAddr) -> Result<()> {
+    nap(Duration::from_secs_f64(METRIC_AGE_S));
     let clock = Stopwatch::start();
     loop {
         let waiting = Metrics::read(admin)?.value("holdfast_store_waiting_bytes")?;

@@ -121,7 +121,7 @@ fn section(options: &Options, comparison: &Comparison, took_s: f64) -> String {
         Part::StartUp => {
             page.push_str(
                 "One topic of 8 partitions in 124 KB batches, filled step by step, `file://` store, WAL \
-                 512 MiB; stopped, started, killed, started. *Served* is when every partition answers \
+                 1 GiB; stopped, started, killed, started. *Served* is when every partition answers \
                  with its end offset, which is compared with what was acknowledged. Kafka is not \
                  measured here.\n\n",
             );
@@ -142,7 +142,7 @@ fn section(options: &Options, comparison: &Comparison, took_s: f64) -> String {
             let _ = write!(
                 page,
                 "A topic of {:.1} GB of values, 8 partitions, then {:.1} GB more that drive it out of a \
-                 WAL of 512 MiB; `store.cache=64MiB`, all else as `--dev`. *holdfast* keeps it in a \
+                 WAL of 1 GiB; `store.cache=64MiB`, all else as `--dev`. *holdfast* keeps it in a \
                  directory (`file://`), *holdfast-s3* behind VersityGW over a directory, both on the \
                  measured disk, as Kafka's log is. The page cache of the whole machine is dropped \
                  (`drop_caches`) before each cold read. *Plain client*: the objects by ranged GETs as \
