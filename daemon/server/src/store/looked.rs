@@ -99,8 +99,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_look_is_kept_and_leaves_nothing_in_the_store() {
         let directory = Scratch::new();
-        let url = format!("file://{}", directory.path().display());
-        let arguments = Arguments::parse_from(["holdfastd", "--dev", "--store", &url]);
+        let data = directory.path().join("node").display().to_string();
+        let url = format!("file://{}", directory.path().join("store").display());
+        std::fs::create_dir(directory.path().join("store")).expect("a directory for the store");
+        let arguments =
+            Arguments::parse_from(["holdfastd", "--dev", "--data-dir", &data, "--store", &url]);
         let options = load_from(&arguments, &[]).expect("good settings").options;
         let looked = LookedAt::default();
         assert!(looked.newest().is_none());
@@ -108,7 +111,8 @@ mod tests {
         let report = looked.newest().expect("it was looked at").report;
         assert!(report.is_usable() && report.findings.len() >= 6, "{report:?}");
         assert!(!report.findings.iter().any(|finding| finding.name == "multipart"));
-        let left: Vec<_> = std::fs::read_dir(directory.path()).expect("readable").collect();
+        let left: Vec<_> =
+            std::fs::read_dir(directory.path().join("store")).expect("readable").collect();
         assert!(left.len() <= 1, "nothing of it but what the store is made of: {left:?}");
     }
 }
