@@ -75,6 +75,8 @@ pub enum ObjectWant {
         offset: i64,
         /// How much.
         max_bytes: u32,
+        /// Where the partition goes on behind this object, for a reader that reads ahead.
+        next: Option<ObjectPlace>,
     },
     /// The one batch that holds the first record at or behind an offset with at least this timestamp;
     /// nothing if the object has none.
@@ -150,8 +152,8 @@ impl Broker {
                     missing.push(Missing { at, place: ColdPlace { file, extent }, base_offset });
                     loaded.push(not_read());
                 }
-                RecordSlice::InObject { object, partition, from_offset, max_bytes } => {
-                    let want = ObjectWant::From { offset: from_offset, max_bytes };
+                RecordSlice::InObject { object, partition, from_offset, max_bytes, next } => {
+                    let want = ObjectWant::From { offset: from_offset, max_bytes, next };
                     let read = self.objects.read(ObjectRead { object, partition, want });
                     in_objects.push(async move { (at, read.await) });
                     loaded.push(not_read());

@@ -164,6 +164,7 @@ pub(crate) fn in_object(id: u8, from_offset: i64) -> RecordSlice {
         partition: PartitionKey { topic: ORDERS, partition: 0 },
         from_offset,
         max_bytes: 1_000,
+        next: None,
     }
 }
 

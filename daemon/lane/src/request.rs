@@ -212,6 +212,9 @@ pub enum RecordSlice {
         from_offset: i64,
         /// At most so many bytes, but the first batch whole.
         max_bytes: u32,
+        /// Where the partition goes on behind this object, unless that is in the log: who reads on
+        /// may begin there early. It may be gone by then.
+        next: Option<ObjectPlace>,
     },
 }
 

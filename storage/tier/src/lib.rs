@@ -60,7 +60,7 @@ pub use merge::{MergeError, merge};
 pub use parts::PartCutter;
 pub use plan::{BatchRow, ObjectPlan, PlanBuilder, PlannedBatch, Taken};
 pub use read::{Batch, Block, FoundRecord, ReadPlan, select};
-pub use read_ahead::{Ahead, ReadAhead, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+pub use read_ahead::{Ahead, Part, ReadAhead, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 pub use upload::{BatchSource, ReadBack, SourceError, UploadError, upload};
 pub use verify::verify_object;
 pub use write::{FinishedObject, ObjectWriter};

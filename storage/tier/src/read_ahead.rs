@@ -8,7 +8,9 @@
 //!
 //! Idea: as a kernel does for files. A reader that continues where it ended is likely to go on; the
 //! window doubles with every such read and is back at nothing after a jump. A GET is made only
-//! when less than half of the window is still ahead, so that GETs are few and large.
+//! when less than half of the window is still ahead, so that GETs are few and large. A window goes on
+//! in the next object of the partition as soon as its footer is here, which is asked for when the
+//! window reaches beyond the object at hand: a reader does not notice where objects end.
 //!
 //! The caller keeps one [`ReadAhead`] for each (session, partition), gives it every read, and may
 //! drop what it asks for when its budget is short: nothing depends on it.
@@ -41,19 +43,54 @@ pub struct ReadAhead {
 pub struct Ahead {
     /// Blocks of the object at hand, in one GET; empty for none.
     pub blocks: Range<u32>,
-    /// The window reaches beyond this object: fetch the footer of the next one too.
+    /// Blocks of the next object, in one GET; empty for none, and where it is not known.
+    pub next_blocks: Range<u32>,
+    /// The window reaches beyond this object: fetch the footer of the next one, if it is not here.
     pub next_object: bool,
 }
 
+/// A partition in one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Of the object.
+    pub footer: &'a Footer,
+    /// Of the partition.
+    pub row: &'a PartitionRow,
+}
+
+impl Part<'_> {
+    fn end(&self) -> u32 {
+        self.row.first_block + self.row.blocks
+    }
+
+    /// The block that holds an offset or the first behind it; the end if there is none.
+    fn at(&self, offset: i64) -> u32 {
+        self.footer.block_at_offset(self.row, offset).unwrap_or(self.end())
+    }
+
+    fn bytes_of(&self, blocks: Range<u32>) -> u64 {
+        bytes_of(self.footer, blocks)
+    }
+
+    /// From `first` on until all that lies from `from` on is a window, or the end.
+    fn fill(&self, from: u32, first: u32, window_bytes: u64) -> Range<u32> {
+        let mut last = first;
+        while last < self.end() && self.bytes_of(from..last) < window_bytes {
+            last += 1;
+        }
+        first..last
+    }
+}
+
 impl ReadAhead {
-    /// The reader was given offsets `read` of `partition` in the object of `footer`. What it will
-    /// likely want next, and its past with that.
+    /// The reader was given offsets `read` of a partition in the object of `here`, which goes on in
+    /// `next` if that is known. What it will likely want next, and its past with that.
     #[must_use]
     pub fn after(
         self,
         read: Range<i64>,
-        footer: &Footer,
-        partition: &PartitionRow,
+        here: Part<'_>,
+        next: Option<Part<'_>>,
     ) -> (ReadAhead, Ahead) {
         let goes_on = self.next_offset == read.start && read.end > read.start;
         if !goes_on {
@@ -63,25 +100,39 @@ impl ReadAhead {
         let window_bytes = (self.window_bytes * 2).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
         let ahead_offset = self.ahead_offset.max(read.end);
         let mut past = ReadAhead { next_offset: read.end, window_bytes, ahead_offset };
-        let end = partition.first_block + partition.blocks;
-        let Some(next) = footer.block_at_offset(partition, read.end) else {
-            return (past, Ahead { blocks: end..end, next_object: true });
-        };
+        let from = here.at(read.end);
         // Blocks from here on are not asked for yet.
-        let first = footer.block_at_offset(partition, ahead_offset).unwrap_or(end);
-        let waiting_bytes = bytes_of(footer, next..first);
+        let first = here.at(ahead_offset);
+        let left_bytes = here.bytes_of(from..here.end());
+        let mut ahead = Ahead { next_object: left_bytes < window_bytes, ..Ahead::default() };
+        let mut waiting_bytes = here.bytes_of(from..first);
+        let mut over = None;
+        if let Some(next) = next.filter(|_| ahead.next_object) {
+            let (from, first) = (next.at(read.end), next.at(ahead_offset));
+            waiting_bytes += next.bytes_of(from..first);
+            over = Some((next, next.fill(from, first, window_bytes - left_bytes)));
+        }
         if waiting_bytes >= window_bytes / 2 {
-            return (past, Ahead { blocks: first..first, next_object: false });
+            return (past, ahead);
         }
-        let mut last = first;
-        while last < end && bytes_of(footer, next..last) < window_bytes {
-            last += 1;
+        ahead.blocks = here.fill(from, first, window_bytes);
+        if let Some(last) = ahead.blocks.clone().last() {
+            past.ahead_offset = here.footer.block(last).last_offset + 1;
         }
-        if last > first {
-            past.ahead_offset = footer.block(last - 1).last_offset + 1;
+        if let Some((next, blocks)) = over {
+            if let Some(last) = blocks.clone().last() {
+                past.ahead_offset = next.footer.block(last).last_offset + 1;
+            }
+            ahead.next_blocks = blocks;
         }
-        let next_object = last == end && bytes_of(footer, next..end) < window_bytes;
-        (past, Ahead { blocks: first..last, next_object })
+        (past, ahead)
+    }
+
+    /// What it asked for from `offset` on was not fetched: there was no room.
+    #[must_use]
+    pub fn only_until(self, offset: i64) -> ReadAhead {
+        let ahead_offset = self.ahead_offset.min(offset).max(self.next_offset);
+        ReadAhead { ahead_offset, ..self }
     }
 
     /// The window as it is.

@@ -290,7 +290,7 @@ pub(crate) fn bytes_of(node: usize, slice: &RecordSlice, world: &mut World) -> O
             }
             is_whole.then(|| Bytes::from(bytes))
         }
-        RecordSlice::InObject { object, partition, from_offset, max_bytes } => {
+        RecordSlice::InObject { object, partition, from_offset, max_bytes, .. } => {
             let (object, partition) = (*object, *partition);
             let (from_offset, max_bytes) = (*from_offset, *max_bytes);
             world.read_object(&ColdRead { object, partition, from_offset, max_bytes })

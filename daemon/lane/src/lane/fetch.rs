@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use holdfast_base::{Now, PartitionKey, ShardId};
 use holdfast_io::Disk;
+use holdfast_log::PartitionObject;
 use holdfast_wal::{Extent, SegmentNumber};
 
 use super::Lane;
@@ -210,23 +211,31 @@ impl<D: Disk> Lane<D> {
         limit: u64,
     ) -> Option<(RecordSlice, u64)> {
         let first_in_log = self.batches.get(key).and_then(BatchIndex::first_offset);
-        if first_in_log.is_some_and(|first| first <= offset) {
+        let is_in_log = |offset| first_in_log.is_some_and(|first| first <= offset);
+        if is_in_log(offset) {
             return None;
         }
         let state = data_shard(&self.driver, shard)?;
         let past = i64::from(self.config.planted.history.edge_in_next_object);
-        let row = state.partition(key)?.object_at(offset + past)?;
-        let object = state.object_at(row.number)?;
-        let bytes = limit.min(u64::from(row.len_bytes)).max(1);
-        let slice = RecordSlice::InObject {
-            object: ObjectPlace {
+        let rows = state.partition(key)?;
+        let place_of = |row: &PartitionObject| {
+            let object = state.object_at(row.number)?;
+            Some(ObjectPlace {
                 identity: identity(self.config.founding.cluster, shard, object),
                 object_bytes: object.object_bytes,
                 tail_bytes: object.tail_bytes,
-            },
+            })
+        };
+        let row = rows.object_at(offset + past)?;
+        let behind = row.last_offset.saturating_add(1);
+        let next = rows.object_at(behind).filter(|_| !is_in_log(behind));
+        let bytes = limit.min(u64::from(row.len_bytes)).max(1);
+        let slice = RecordSlice::InObject {
+            object: place_of(row)?,
             partition: *key,
             from_offset: offset,
             max_bytes: u32::try_from(limit).unwrap_or(u32::MAX),
+            next: next.and_then(place_of),
         };
         Some((slice, bytes))
     }

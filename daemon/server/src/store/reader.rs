@@ -14,7 +14,8 @@
 //! once more, since they may have been damaged on the way. A read ends within [`READ_LIMIT`]; who asked
 //! gets an error that clients try again.
 //!
-//! Caveat: nothing is read ahead beyond an object, as only the lane knows the next one.
+//! Where an object ends the reader goes on in the next one, which the lane names with every read: its
+//! footer is fetched when the window reaches it, and its blocks with those at hand.
 
 mod stock;
 
@@ -25,8 +26,8 @@ use holdfast_batch::Limits;
 use holdfast_broker::{ColdError, LaneClient, ObjectAnswer, ObjectRead, ObjectReader, ObjectWant};
 use holdfast_lane::{ObjectPlace, Request, Stored};
 use holdfast_tier::store::{Action, Store, StoreErrorKind};
-use holdfast_tier::{Block, BlockCache, Footer, ObjectError, PartitionRow, StoreKey, Tail};
-use std::collections::{BTreeMap, VecDeque};
+use holdfast_tier::{Block, BlockCache, Footer, ObjectError, ObjectId, Part, StoreKey, Tail};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,13 @@ struct Shared {
     ahead_bytes_max: u64,
 }
 
+/// What a fetch wants: see [`ObjectWant::From`].
+struct From {
+    offset: i64,
+    max_bytes: u64,
+    next: Option<ObjectPlace>,
+}
+
 /// A reader by the place where it goes on.
 type Reader = (PartitionKey, i64);
 
@@ -72,6 +80,8 @@ struct Readers {
     known: BTreeMap<Reader, Past>,
     /// Oldest first; a name may stand here longer than in `known`.
     order: VecDeque<Reader>,
+    /// Footers that are fetched ahead.
+    footers_under_way: BTreeSet<ObjectId>,
 }
 
 impl Readers {
@@ -154,9 +164,9 @@ impl ObjectReader for StoreReader {
         let shared = Arc::clone(&self.0);
         Box::pin(async move {
             let found = match read.want {
-                ObjectWant::From { offset, max_bytes } => {
-                    timeout(READ_LIMIT, Shared::from(&shared, &read, offset, max_bytes.into()))
-                        .await
+                ObjectWant::From { offset, max_bytes, next } => {
+                    let place = From { offset, max_bytes: max_bytes.into(), next };
+                    timeout(READ_LIMIT, Shared::from(&shared, &read, place)).await
                 }
                 ObjectWant::AtTime { from_offset, timestamp_ms } => {
                     timeout(READ_LIMIT, shared.at_time(&read, from_offset, timestamp_ms)).await
@@ -175,8 +185,7 @@ impl Shared {
     async fn from(
         this: &Arc<Shared>,
         read: &ObjectRead,
-        offset: i64,
-        max_bytes: u64,
+        From { offset, max_bytes, next }: From,
     ) -> Result<Vec<Bytes>, ColdError> {
         let mut past = this.lock().take((read.partition, offset));
         let footer = this.footer(&read.object).await?;
@@ -192,8 +201,9 @@ impl Shared {
             return Err(nothing_there(read, offset));
         }
         // The last one may have more for the next read.
-        past.used(object, plan.blocks.end - 1);
-        Shared::go_on(this, past, (read.partition, offset..end), &footer, &row);
+        past.used(object, plan.blocks.end - 1, next.map(|next| next.identity.object));
+        let here = Part { footer: &footer, row: &row };
+        Shared::go_on(this, past, (read.partition, offset..end), here, next);
         Ok(pieces)
     }
 
@@ -202,17 +212,56 @@ impl Shared {
         this: &Arc<Shared>,
         mut past: Past,
         (partition, read): (PartitionKey, Range<i64>),
-        footer: &Footer,
-        row: &PartitionRow,
+        here: Part<'_>,
+        next: Option<ObjectPlace>,
     ) {
         let end = read.end;
-        let (read_ahead, ahead) = past.read_ahead.after(read, footer, row);
+        let next_footer = next.and_then(|next| this.footer_at_hand(&next));
+        let next_row = next_footer.as_ref().and_then(|footer| footer.partition(&partition));
+        let over = next_footer.as_ref().zip(next_row.as_ref());
+        let over = over.map(|(footer, row)| Part { footer, row });
+        let (read_ahead, ahead) = past.read_ahead.after(read, here, over);
         past.read_ahead = read_ahead;
         past.since = Instant::now();
-        if let Some(under) = this.read_on(footer, ahead.blocks) {
+        let both = [(Some(here), ahead.blocks), (over, ahead.next_blocks)];
+        for (part, blocks) in both.into_iter().filter(|(_, blocks)| !blocks.is_empty()) {
+            let Some(Part { footer, .. }) = part else { break };
+            let under = this.read_on(footer, blocks.clone());
+            let until = under.as_ref().map_or(blocks.start, |under| under.numbers.end);
             past.expects(under);
+            if until < blocks.end {
+                // No room for the rest: it is asked for again when the reader is nearer.
+                past.read_ahead = past.read_ahead.only_until(footer.block(until).base_offset);
+                break;
+            }
+        }
+        if ahead.next_object && next_footer.is_none() {
+            this.fetch_footer(next);
         }
         this.lock().put((partition, end), past);
+    }
+
+    /// The footer of an object, if it is in memory.
+    fn footer_at_hand(&self, place: &ObjectPlace) -> Option<Footer> {
+        let footer = self.cache.footer(place.identity.object)?;
+        (footer.head().identity == place.identity).then_some(footer)
+    }
+
+    /// GETs a footer that will most likely be wanted. All partitions of an object ask at about the
+    /// same time, and one GET is enough.
+    fn fetch_footer(self: &Arc<Shared>, place: Option<ObjectPlace>) {
+        let Some(place) = place else { return };
+        let object = place.identity.object;
+        if !self.lock().footers_under_way.insert(object) {
+            return;
+        }
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Ok(Err(error)) = timeout(READ_LIMIT, this.footer(&place)).await {
+                tracing::debug!(%error, "a footer was not read ahead");
+            }
+            this.lock().footers_under_way.remove(&object);
+        });
     }
 
     /// GETs blocks for a reader that will most likely want them, as many as there is room for.
@@ -234,10 +283,11 @@ impl Shared {
         };
         let (this, object, footer) =
             (Arc::clone(self), footer.head().identity.object, footer.clone());
+        let numbers = blocks.clone();
         let blocks = tokio::spawn(async move {
-            let numbers = blocks.clone();
+            let came = blocks.clone();
             match timeout(READ_LIMIT, this.blocks(&footer, blocks, None)).await {
-                Ok(Ok(read)) => numbers.zip(read).collect(),
+                Ok(Ok(read)) => came.zip(read).collect(),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "nothing was read ahead");
                     Vec::new()
@@ -245,7 +295,7 @@ impl Shared {
                 Err(_) => Vec::new(),
             }
         });
-        Some(Under { blocks, object, room })
+        Some(Under { blocks, object, numbers, room })
     }
 
     async fn at_time(
@@ -277,12 +327,10 @@ impl Shared {
     }
 
     async fn footer(&self, place: &ObjectPlace) -> Result<Footer, ColdError> {
-        let identity = place.identity;
-        if let Some(footer) = self.cache.footer(identity.object)
-            && footer.head().identity == identity
-        {
+        if let Some(footer) = self.footer_at_hand(place) {
             return Ok(footer);
         }
+        let identity = place.identity;
         let key = StoreKey::of(&identity);
         let mut start = place.object_bytes.saturating_sub(u64::from(place.tail_bytes));
         loop {

@@ -64,6 +64,8 @@ pub(super) struct Written {
     file: Vec<u8>,
     entries: Vec<UploadEntry>,
     pub(super) batches: BTreeMap<PartitionKey, Vec<Bytes>>,
+    /// Of each partition.
+    pub(super) first_offset: i64,
 }
 
 impl Written {
@@ -82,7 +84,7 @@ impl Written {
         gap_bytes: usize,
     ) -> &mut Written {
         let batches = self.batches.entry(partition).or_default();
-        let end = batches.last().map_or(0, |last| header(last).next_offset());
+        let end = batches.last().map_or(self.first_offset, |last| header(last).next_offset());
         let bytes = batch(end, times_ms, value_bytes);
         batches.push(bytes.clone());
         self.file.resize(self.file.len() + gap_bytes, 0xa5);
@@ -155,9 +157,15 @@ impl Written {
 
     /// Puts the object into `store`.
     pub(super) async fn put(&self, store: &dyn Store) -> ObjectPlace {
+        self.put_as(store, 1).await
+    }
+
+    /// The same, as object number `object`.
+    pub(super) async fn put_as(&self, store: &dyn Store, object: u8) -> ObjectPlace {
         let directory = Scratch::new();
         let log = self.log(&directory, SEGMENT);
-        let (plan, mut source) = LogSource::plan(&self.job(), &log).expect("a job");
+        let job = UploadJob { identity: identity(object), ..self.job() };
+        let (plan, mut source) = LogSource::plan(&job, &log).expect("a job");
         let manifest = upload(store, plan, &mut source, ReadBack::Tail).await.expect("put");
         place(&manifest)
     }

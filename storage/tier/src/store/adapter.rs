@@ -308,7 +308,8 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-fn of_system(kind: io::ErrorKind) -> StoreErrorKind {
+/// What an error of the operating system means for a store.
+pub(super) fn of_system(kind: io::ErrorKind) -> StoreErrorKind {
     match kind {
         io::ErrorKind::NotFound => StoreErrorKind::NoSuchStore,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

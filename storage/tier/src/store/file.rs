@@ -1,16 +1,18 @@
 //! A directory as an object store: for one node, for trying things out, for a mounted share.
 //!
 //! The crate below writes a file beside the name, syncs it, renames it and syncs the directory
-//! (`with_fsync`; without it nothing is synced). Three things it leaves out are done here: the
+//! (`with_fsync`; without it nothing is synced). Four things it leaves out are done here: the
 //! directories above are synced at every put, because another put may have just made them and not
-//! be done; a deletion is synced, so that what was reported gone stays gone; and the directory
-//! must exist, so that a share that is not mounted is not written to as an empty one.
+//! be done; a deletion is synced, so that what was reported gone stays gone; the directory must
+//! exist, so that a share that is not mounted is neither written to as an empty one nor believed to
+//! have lost an object; and a range is read by one thread in one go, where that crate hands every
+//! 8 KiB to another.
 //!
 //! Caveats: a crash during a put leaves `<name>#<n>` beside it, which no listing shows and nothing
 //! removes yet. A full disk is `Busy`: the object is not there, and is tried again.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 
+use super::adapter::of_system;
 use super::{Listed, ObjectStoreAdapter, Store, StoreError, StoreErrorKind, StoreFuture, Upload};
 use crate::key::StoreKey;
 
@@ -75,7 +78,16 @@ impl Store for FileStore {
     }
 
     fn get<'a>(&'a self, key: &'a StoreKey, range: Range<u64>) -> StoreFuture<'a, Bytes> {
-        self.adapter.get(key, range)
+        let attempted = format!("reading bytes {}..{} of {key}", range.start, range.end);
+        let (root, file) = (Arc::clone(&self.root), self.file_of(key));
+        Box::pin(blocking(move || {
+            read(&file, range).map_err(|(kind, detail)| {
+                // An object that is gone and a share that is: only the first is the object's.
+                let is_unmounted = kind == StoreErrorKind::NotFound && !root.is_dir();
+                let kind = if is_unmounted { StoreErrorKind::NoSuchStore } else { kind };
+                StoreError::new(kind, attempted, detail)
+            })
+        }))
     }
 
     fn delete<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
@@ -119,6 +131,28 @@ impl Upload for FileUpload {
     }
 }
 
+/// A range of a file, all of it.
+fn read(path: &FilePath, range: Range<u64>) -> Result<Bytes, (StoreErrorKind, String)> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => (StoreErrorKind::NotFound, error.to_string()),
+        kind => (of_system(kind), error.to_string()),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let len_bytes = file.metadata().map_err(failed)?.len();
+    if range.end > len_bytes || range.is_empty() {
+        return Err((StoreErrorKind::OutOfRange, format!("it has {len_bytes} bytes")));
+    }
+    let need = range.end - range.start;
+    let mut got = Vec::with_capacity(usize::try_from(need).unwrap_or(usize::MAX));
+    file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+    file.take(need).read_to_end(&mut got).map_err(failed)?;
+    if got.len() as u64 != need {
+        let detail = format!("{} bytes came instead of {need}", got.len());
+        return Err((StoreErrorKind::Interrupted, detail));
+    }
+    Ok(got.into())
+}
+
 /// The directory of the store is there: never made again under the eyes of a missing mount.
 async fn require(root: &Arc<PathBuf>, key: &StoreKey) -> Result<(), StoreError> {
     let root = Arc::clone(root);
@@ -155,9 +189,9 @@ async fn sync_above(root: &Arc<PathBuf>, key: &StoreKey) -> Result<(), StoreErro
 }
 
 /// Off the runtime's threads where there is a runtime.
-async fn blocking(
-    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
-) -> Result<(), StoreError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     match tokio::runtime::Handle::try_current() {
         Err(_) => work(),
         Ok(runtime) => runtime.spawn_blocking(work).await.unwrap_or_else(|error| {

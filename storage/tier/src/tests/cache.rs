@@ -8,13 +8,18 @@ use super::support::{Entry, batch, build, footer, partition, slice};
 use crate::cache::BlockCache;
 use crate::format::ObjectId;
 use crate::read::Block;
-use crate::read_ahead::{Ahead, ReadAhead, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+use crate::read_ahead::{Ahead, Part, ReadAhead, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 use crate::{Footer, PartitionRow};
 
 /// One partition with so many blocks of about 250 KiB, a batch each.
 fn large(blocks: usize) -> (Bytes, Footer, PartitionRow) {
-    let batches =
-        (0..blocks as i64).map(|at| batch(partition(1, 0), at, 1, &[at], 250_000, Codec::None));
+    large_from(0, blocks)
+}
+
+/// The same, from an offset on.
+fn large_from(from: i64, blocks: usize) -> (Bytes, Footer, PartitionRow) {
+    let batches = (from..from + blocks as i64)
+        .map(|at| batch(partition(1, 0), at, 1, &[at], 250_000, Codec::None));
     let log = [Entry { index: Index(1), term: Term(1), batches: batches.collect() }];
     let (object, _) = build(&log);
     let footer = footer(&object);
@@ -109,7 +114,8 @@ fn a_reader_that_goes_on_is_read_ahead_of_and_each_block_once() {
     let mut gets = 0;
     let mut next_object_at = None;
     for offset in 0..64 {
-        let (next, ahead) = past.after(offset..offset + 1, &footer, &row);
+        let (next, ahead) =
+            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None);
         past = next;
         gets += u32::from(!ahead.blocks.is_empty());
         if ahead.next_object && next_object_at.is_none() {
@@ -133,19 +139,57 @@ fn a_reader_that_goes_on_is_read_ahead_of_and_each_block_once() {
 }
 
 #[test]
+fn a_reader_is_read_ahead_of_over_the_ends_of_objects_and_each_block_once() {
+    // Objects of 1.5 MB of the partition: a window holds several.
+    const BLOCKS: i64 = 6;
+    let objects: Vec<_> = (0..20).map(|at| large_from(at * BLOCKS, BLOCKS as usize)).collect();
+    let part = |at: usize| objects.get(at).map(|(_, footer, row)| Part { footer, row });
+    let mut past = ReadAhead::default();
+    let mut asked = Vec::new();
+    for offset in 0..20 * BLOCKS {
+        let at = (offset / BLOCKS) as usize;
+        let here = part(at).unwrap();
+        let (next, ahead) = past.after(offset..offset + 1, here, part(at + 1));
+        past = next;
+        for (blocks, object) in [(ahead.blocks, at), (ahead.next_blocks, at + 1)] {
+            asked.extend(blocks.map(|number| i64::from(number) + object as i64 * BLOCKS));
+        }
+        let is_last_there = asked.last().is_none_or(|last| *last == 20 * BLOCKS - 1);
+        assert!(
+            is_last_there || asked.last() > Some(&offset),
+            "at {offset} nothing is ahead: {asked:?}"
+        );
+    }
+    assert_eq!(asked, (1..20 * BLOCKS).collect::<Vec<_>>(), "every block but the first, once");
+}
+
+#[test]
+fn what_there_was_no_room_for_is_asked_for_again() {
+    let (_, footer, row) = large(16);
+    let here = Part { footer: &footer, row: &row };
+    let (past, ahead) = ReadAhead::default().after(0..1, here, None);
+    assert_eq!(ahead.blocks, 1..6, "a window of 1 MiB");
+    let (_, again) = past.only_until(3).after(1..2, here, None);
+    assert_eq!(again.blocks.start, 3, "from what was not fetched on");
+    let (_, far) = past.only_until(0).after(1..2, here, None);
+    assert_eq!(far.blocks.start, 2, "never behind what was read");
+}
+
+#[test]
 fn a_reader_that_jumps_is_not_read_ahead_of() {
     let (_, footer, row) = large(16);
     let mut past = ReadAhead::default();
     for offset in [9, 2, 13, 5] {
-        let (next, ahead) = past.after(offset..offset + 1, &footer, &row);
+        let (next, ahead) =
+            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None);
         assert_eq!(ahead, Ahead::default(), "at {offset}");
         assert_eq!(next.window_bytes(), 0);
         past = next;
     }
-    let (past, ahead) = past.after(6..7, &footer, &row);
+    let (past, ahead) = past.after(6..7, Part { footer: &footer, row: &row }, None);
     assert_eq!(past.window_bytes(), WINDOW_BYTES_MIN, "and is again once it goes on");
     assert_eq!(ahead.blocks.start, 7);
-    let (same, ahead) = past.after(7..7, &footer, &row);
+    let (same, ahead) = past.after(7..7, Part { footer: &footer, row: &row }, None);
     assert_eq!(ahead, Ahead::default(), "an empty answer is no progress");
     assert_eq!(same.window_bytes(), 0);
 }

@@ -7,7 +7,7 @@ use crate::read::select;
 use crate::store::{FileStore, Store};
 use crate::upload::{ReadBack, upload};
 use crate::{
-    BlockCache, Footer, ObjectIdentity, PlanBuilder, ReadAhead, StoreKey, Tail, Taken,
+    BlockCache, Footer, ObjectIdentity, Part, PlanBuilder, ReadAhead, StoreKey, Tail, Taken,
     shard_directory,
 };
 
@@ -89,7 +89,8 @@ fn a_consumer_reads_from_objects_what_the_log_had() {
                     .collect();
                 let batches = select(&blocks, next, 100_000);
                 let end = batches.last().unwrap().header.last_offset() + 1;
-                let (after, ahead) = past.after(next..end, &footer, &partition_row);
+                let (after, ahead) =
+                    past.after(next..end, Part { footer: &footer, row: &partition_row }, None);
                 past = after;
                 // What is ahead goes into the cache in one GET, and is found there.
                 if !ahead.blocks.is_empty() {

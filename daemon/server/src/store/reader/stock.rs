@@ -16,6 +16,7 @@ use tokio::time::Instant;
 pub(super) struct Under {
     pub(super) blocks: JoinHandle<Vec<(u32, Block)>>,
     pub(super) object: ObjectId,
+    pub(super) numbers: Range<u32>,
     pub(super) room: OwnedSemaphorePermit,
 }
 
@@ -42,13 +43,15 @@ impl Default for Past {
 }
 
 impl Past {
-    /// Adds what has come, and waits for what has not until all of `wanted` is there, or nothing is under
-    /// way any more.
+    /// Adds what has come, and waits for what has not until nothing of `wanted` is under way any more.
     pub(super) async fn gather(&mut self, object: ObjectId, wanted: Range<u32>) {
         loop {
-            let has_all = wanted.clone().all(|number| self.blocks.contains_key(&(object, number)));
+            let brings = |under: &Under| {
+                let (from, end) = (under.numbers.start, under.numbers.end);
+                under.object == object && from < wanted.end && wanted.start < end
+            };
             let has_come = self.under_way.front().is_some_and(|first| first.blocks.is_finished());
-            if has_all && !has_come {
+            if !has_come && !self.under_way.iter().any(brings) {
                 return;
             }
             let Some(first) = self.under_way.front_mut() else { return };
@@ -67,9 +70,10 @@ impl Past {
         self.blocks.get(&(object, number)).cloned()
     }
 
-    /// Blocks before `number`, and those of other objects, were used or never will be.
-    pub(super) fn used(&mut self, object: ObjectId, number: u32) {
-        self.blocks.retain(|(of, at), _| *of == object && *at >= number);
+    /// Blocks before `number`, and those of other objects but the next, were used or never will be.
+    pub(super) fn used(&mut self, object: ObjectId, number: u32, next: Option<ObjectId>) {
+        let is_ahead = |of, at| (of == object && at >= number) || Some(of) == next;
+        self.blocks.retain(|(of, at), _| is_ahead(*of, *at));
         let kept: usize = self.blocks.values().map(|block| kib(block.bytes().len() as u64)).sum();
         if let Some(room) = &mut self.room {
             let spare = room.num_permits().saturating_sub(kept);
@@ -77,8 +81,8 @@ impl Past {
         }
     }
 
-    pub(super) fn expects(&mut self, under: Under) {
-        self.under_way.push_back(under);
+    pub(super) fn expects(&mut self, under: Option<Under>) {
+        self.under_way.extend(under);
     }
 
     /// Gives up what waits, for others.

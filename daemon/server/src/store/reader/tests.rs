@@ -39,7 +39,7 @@ impl Site {
         offset: i64,
         max_bytes: u32,
     ) -> Result<Vec<Bytes>, ColdError> {
-        let want = ObjectWant::From { offset, max_bytes };
+        let want = ObjectWant::From { offset, max_bytes, next: None };
         self.reader.read(ObjectRead { object: self.place, partition, want }).await
     }
 
@@ -139,6 +139,45 @@ async fn a_reader_that_goes_on_finds_the_next_blocks_there_however_small_the_cac
         let bytes = site.counters.read_bytes.get();
         assert!(bytes < 22_000_000, "each byte comes once: {bytes}, {cache_bytes}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_does_not_wait_where_an_object_ends() {
+    // Ten objects of 2 MB of the partition.
+    let store = MemoryStore::new();
+    let mut objects = Vec::new();
+    for at in 0..10_u8 {
+        let mut written = Written::default();
+        written.first_offset = i64::from(at) * 20;
+        for _ in 0..20 {
+            written.entry().batch(partition(0), &[1], 100_000, 0);
+        }
+        objects.push((written.put_as(&store, at + 1).await, written));
+    }
+    let mut site = site(&Written::drawn(1, 1, 1)).await;
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    let counters = Arc::clone(&site.counters);
+    site.reader = StoreReader::new(shared, 64 << 20, counters, Arc::new(KernelClock));
+    let mut waited = Vec::new();
+    for offset in (0..200).step_by(5) {
+        let at = offset as usize / 20;
+        let (place, written) = &objects[at];
+        let next = objects.get(at + 1).map(|(place, _)| *place);
+        let want = ObjectWant::From { offset, max_bytes: 510_000, next };
+        let before = site.counters.cache_misses.get();
+        let read = ObjectRead { object: *place, partition: partition(0), want };
+        let found = site.reader.read(read).await.expect("it is there").concat();
+        assert!(found == expected(written, partition(0), offset, 510_000), "at {offset}");
+        if site.counters.cache_misses.get() > before {
+            waited.push(offset);
+        }
+        // Long enough for what is read ahead, and the store is asked for nothing twice.
+        sleep(PAUSE).await;
+    }
+    let reads = site.counters.reads.get();
+    assert!(reads <= 10 + 21, "footers, and few GETs of blocks: {reads}");
+    assert!(site.counters.read_bytes.get() < 21_000_000, "each byte comes once");
+    assert_eq!(waited, [0], "only the first read waits for the store");
 }
 
 #[tokio::test(start_paused = true)]
