@@ -18,6 +18,7 @@ const LIST_OFFSETS: (i16, i16) = (2, 2);
 const METADATA: (i16, i16) = (3, 4);
 const API_VERSIONS: (i16, i16) = (18, 0);
 const CREATE_TOPICS: (i16, i16) = (19, 2);
+const CREATE_PARTITIONS: (i16, i16) = (37, 1);
 const DELETE_TOPICS: (i16, i16) = (20, 1);
 
 pub(crate) const CLIENT_ID: &str = "holdfast-bench";
@@ -415,6 +416,27 @@ impl Client {
             Ok(())
         })?;
         Ok(records)
+    }
+
+    /// Grows a topic to so many partitions.
+    pub fn grow_topic(&mut self, topic: &str, partitions: i32) -> Result<()> {
+        let (api, version) = CREATE_PARTITIONS;
+        let mut request = Request::new(api, version, false, CLIENT_ID);
+        // No assignment of ours.
+        request.count(1).string(topic).i32(partitions).i32(-1);
+        request.i32(30_000).i8(0);
+        let body = self.call(request)?;
+        let mut answer = Reader::new(body, false);
+        answer.i32("throttle")?;
+        for _ in 0..answer.count("topics")? {
+            answer.string("topic")?;
+            let code = answer.i16("error code")?;
+            let message = answer.string("message")?;
+            if code != 0 {
+                return Err(Failed::Wrong(format!("CreatePartitions: code {code}: {message}")));
+            }
+        }
+        Ok(())
     }
 
     /// Makes a topic and waits until every partition is served: a broker may name itself leader in

@@ -113,18 +113,18 @@ impl Drop for Gateway {
     }
 }
 
-/// Counts the lines of an access log in Amazon's form by what they asked for.
+/// Counts the lines of VersityGW's access log by the operation each names, whatever came of it.
 fn counted(log: &str) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
     for line in log.lines() {
-        let Some(request) = line.split('"').nth(1) else { continue };
-        let kind = match request.split_whitespace().next() {
-            Some("PUT") => "PUT",
-            Some("POST") => "POST",
-            Some("DELETE") => "DELETE",
-            Some("HEAD") => "HEAD",
-            Some("GET") if request.contains("list-type=") => "LIST",
-            Some("GET") => "GET",
+        let operation = line.split_whitespace().find_map(|word| word.strip_prefix("s3_"));
+        let kind = match operation {
+            Some("PutObject" | "UploadPart") => "PUT",
+            Some("CreateMultipartUpload" | "CompleteMultipartUpload") => "POST",
+            Some("GetObject") => "GET",
+            Some("HeadObject") => "HEAD",
+            Some("DeleteObject" | "DeleteObjects" | "AbortMultipartUpload") => "DELETE",
+            Some(list) if list.starts_with("List") => "LIST",
             _ => continue,
         };
         *counts.entry(kind).or_default() += 1;
@@ -138,9 +138,21 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_kind_and_a_listing_is_no_get() {
-        let log = "a b \"PUT /bench/x HTTP/1.1\" 200\na \"GET /bench/x HTTP/1.1\" 206\n\
-                   a \"GET /bench/?list-type=2&prefix=y HTTP/1.1\" 200\nnonsense\n";
-        let counts = counted(log);
-        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("GET", 1), ("LIST", 1), ("PUT", 1)]);
+        // As VersityGW 1.8.0 writes them, shortened behind the status.
+        let line = |operation: &str, asked: &str| {
+            format!(
+                "key bench [01/December/2026:13:47:04 +0000] 127.0.0.1 key LJD0IGVLTVS5TARE \
+                 {operation} site/a /bench/{asked} 200 - 0 52 1 1 - object_store/0.14.2 -\n"
+            )
+        };
+        let log = "log starts 2026-12-01 13:47:03\n".to_owned()
+            + &line("s3_PutObject", "site/a")
+            + &line("s3_GetObject", "site/a")
+            + &line("s3_ListObjectsV2", "?list-type=2&prefix=site%2F")
+            + &line("s3_CreateMultipartUpload", "site/a?uploads=")
+            + &line("s3_UploadPart", "site/a?partNumber=1&uploadId=x")
+            + &line("s3_GetBucketVersioning", "?versioning=");
+        let counts: Vec<_> = counted(&log).into_iter().collect();
+        assert_eq!(counts, [("GET", 1), ("LIST", 1), ("POST", 1), ("PUT", 2)]);
     }
 }

@@ -131,7 +131,7 @@ fn section(options: &Options, comparison: &Comparison, took_s: f64) -> String {
         Part::Wide => {
             let _ = write!(
                 page,
-                "One topic of {} partitions, no store; vm.max_map_count and open files raised for \
+                "One topic of {} partitions; *holdfast* with a directory as store; vm.max_map_count and open files raised for \
                  Kafka. At rest: one Metadata call a second.\n\n",
                 size.wide_partitions
             );
