@@ -33,7 +33,9 @@ use crate::serve::{Service, serve_until_stopped};
 use crate::service_manager;
 use crate::settings::{self, Loaded, Options};
 use crate::state::{self, Keeper, Opened, StateDesk};
-use crate::store::{self, Log, StoreDesk, StoreReader, Worker, Workers, newest_in_store};
+use crate::store::{
+    self, Log, OwnThreads, StoreDesk, StoreReader, Turns, Worker, Workers, newest_in_store,
+};
 use crate::wal_scrub::WalScrub;
 use arguments::Arguments;
 use holdfast_base::{LaneId, ShardId, SplitMix64};
@@ -135,15 +137,16 @@ pub fn run_with(arguments: Arguments, listening: impl FnOnce(SocketAddr)) -> Res
     drop(node.lane.set(watch));
     let oldest = OldestSlot::default();
     let objects: Arc<dyn ObjectReader> = match store_of_readers {
-        Some(store) => Arc::new(
-            StoreReader::new(
+        Some(store) => {
+            let reader = StoreReader::new(
                 store,
                 options.store_cache_bytes,
                 Arc::clone(&node.store),
                 Arc::new(KernelClock),
-            )
-            .telling(Arc::new(door.clone())),
-        ),
+            );
+            let reader = reader.telling(Arc::new(door.clone())).taking(turns(&options, &node));
+            Arc::new(OwnThreads::start(Arc::new(reader)).map_err(no_threads)?)
+        }
         None => Arc::new(NoObjects),
     };
     let broker = Arc::new(Broker::new(BrokerParts {
@@ -273,14 +276,26 @@ fn runtime() -> Result<tokio::runtime::Runtime, Report> {
         .thread_name("worker")
         .enable_all()
         .build()
-        .map_err(|error| {
-            Report::new(
-                Code::SystemRefused,
-                "the threads that carry connections cannot be started",
-                error.to_string(),
-                "raise the limits on tasks and open files (TasksMax=, LimitNOFILE=)",
-            )
-        })
+        .map_err(no_threads)
+}
+
+fn no_threads(error: std::io::Error) -> Report {
+    Report::new(
+        Code::SystemRefused,
+        "the threads that carry connections, or those that read history, cannot be started",
+        error.to_string(),
+        "raise the limits on tasks and open files (TasksMax=, LimitNOFILE=)",
+    )
+}
+
+/// A directory may share the log's device.
+fn turns(options: &Options, node: &Arc<Node>) -> Turns {
+    let is_directory = options.store_url.as_ref().is_some_and(|url| url.starts_with("file://"));
+    let node = Arc::clone(node);
+    match is_directory {
+        true => Turns::beside_producers(move || node.metrics.produced()),
+        false => Turns::default(),
+    }
 }
 
 /// Where states of shards lie.

@@ -161,6 +161,13 @@ impl Metrics {
         &self.apis[place.unwrap_or(SUPPORTED.len())]
     }
 
+    /// Produce requests that have ended so far.
+    pub fn produced(&self) -> u64 {
+        const PRODUCE: i16 = 0;
+        let (counts, _) = self.api(PRODUCE).latency.cumulative();
+        counts[counts.len() - 1]
+    }
+
     /// Every API by name; the last is for keys nobody serves.
     pub fn apis(&self) -> impl Iterator<Item = (String, &ApiMetrics)> {
         let names = SUPPORTED.iter().map(|row| format!("{:?}", row.api));

@@ -33,7 +33,7 @@ pub use checkpoints::newest_in_store;
 pub use counters::StoreCounters;
 pub use log_source::{Log, LogSource};
 pub use looked::{Look, LookedAt, look};
-pub use reader::StoreReader;
+pub use reader::{OwnThreads, StoreReader, Turns};
 pub use start::{StoreDesk, Workers, described, open, start_workers};
 pub use worker::Worker;
 

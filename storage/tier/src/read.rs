@@ -110,6 +110,19 @@ impl Footer {
     /// # Errors
     /// When the bytes are too few or too many, damaged, or of another place.
     pub fn open_blocks(&self, plan: &ReadPlan, bytes: &Bytes) -> Result<Vec<Block>, ObjectError> {
+        self.open_blocks_with(plan, bytes, || ())
+    }
+
+    /// As [`Footer::open_blocks`]; `between` is called before each, as checking takes a while.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_blocks_with(
+        &self,
+        plan: &ReadPlan,
+        bytes: &Bytes,
+        between: impl Fn(),
+    ) -> Result<Vec<Block>, ObjectError> {
         let need = plan.range.end - plan.range.start;
         if bytes.len() as u64 != need {
             let have = bytes.len() as u64;
@@ -118,6 +131,7 @@ impl Footer {
         plan.blocks
             .clone()
             .map(|at| {
+                between();
                 let row = self.block(at);
                 let start = (row.position - plan.range.start) as usize;
                 Block::open(row, bytes.slice(start..start + row.len_bytes as usize))

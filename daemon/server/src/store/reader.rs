@@ -18,6 +18,8 @@
 //! footer is fetched when the window reaches it, and its blocks with those at hand.
 
 mod stock;
+mod threads;
+mod turns;
 
 use super::counters::StoreCounters;
 use bytes::Bytes;
@@ -31,6 +33,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+pub use threads::OwnThreads;
+pub use turns::Turns;
+
 use stock::{Past, Under, kib, take_room};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -59,6 +64,8 @@ struct Shared {
     clock: Arc<dyn Clock + Send + Sync>,
     /// Who is to know of an object that cannot be read.
     lane: Option<Arc<dyn LaneClient>>,
+    /// How many GETs there are at a time.
+    turns: Turns,
     /// KiB for what is read ahead.
     ahead: Arc<Semaphore>,
     /// At a time for one reader.
@@ -140,6 +147,7 @@ impl StoreReader {
             counters,
             clock,
             lane: None,
+            turns: Turns::default(),
             ahead: Arc::new(Semaphore::new(kib(ahead_bytes))),
             ahead_bytes_max: ahead_bytes / AHEAD_SHARE,
         }))
@@ -155,6 +163,18 @@ impl StoreReader {
     pub fn telling(mut self, lane: Arc<dyn LaneClient>) -> StoreReader {
         let shared = Arc::get_mut(&mut self.0).expect("a reader that nobody uses yet");
         shared.lane = Some(lane);
+        self
+    }
+}
+
+impl StoreReader {
+    /// GETs are made when `turns` says so.
+    ///
+    /// # Panics
+    /// When the reader is in use already.
+    #[must_use]
+    pub fn taking(mut self, turns: Turns) -> StoreReader {
+        Arc::get_mut(&mut self.0).expect("a reader that nobody uses yet").turns = turns;
         self
     }
 }
@@ -377,12 +397,14 @@ impl Shared {
             let number = |at: usize| wanted.start + u32::try_from(at).unwrap_or(u32::MAX);
             let plan = footer.plan_blocks(number(first)..number(last) + 1);
             let key = StoreKey::of(&footer.head().identity);
-            let open = |bytes: &Bytes| footer.open_blocks(&plan, bytes);
+            let open =
+                |bytes: &Bytes| footer.open_blocks_with(&plan, bytes, std::thread::yield_now);
             let what = || records_of(footer, &plan.blocks);
             let read = self.get_checked(&key, plan.range.clone(), what, open).await?;
             for ((number, block), slot) in
                 plan.blocks.clone().zip(read).zip(&mut blocks[first..=last])
             {
+                std::thread::yield_now();
                 self.cache.put_block(object, number, &block);
                 *slot = Some(block);
             }
@@ -410,9 +432,12 @@ impl Shared {
             self.counters.reads.add(1);
             is_wrong = false;
             let mut is_gone = false;
-            let (why, again) = match self.store.get(key, range.clone()).await {
+            let turn = self.turns.take().await;
+            let got = self.store.get(key, range.clone()).await;
+            let (why, again) = match got {
                 Ok(bytes) => match open(&bytes) {
                     Ok(opened) => {
+                        drop(turn);
                         self.counters.read_bytes.add(bytes.len() as u64);
                         self.counters.succeeded(self.clock.now());
                         return Ok(opened);
@@ -429,6 +454,7 @@ impl Shared {
                     (error.to_string(), error.action() == Action::Retry)
                 }
             };
+            drop(turn);
             self.counters.read_failures.add(1);
             if !again || tries == TRIES_MAX {
                 self.counters.failed(why.clone());

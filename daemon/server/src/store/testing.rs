@@ -42,7 +42,7 @@ impl Drop for Scratch {
     }
 }
 
-pub(super) fn partition(number: i32) -> PartitionKey {
+pub(in crate::store) fn partition(number: i32) -> PartitionKey {
     PartitionKey { topic: TopicId([7; 16]), partition: number }
 }
 
@@ -171,7 +171,7 @@ impl Written {
     }
 }
 
-pub(super) fn identity(object: u8) -> ObjectIdentity {
+pub(in crate::store) fn identity(object: u8) -> ObjectIdentity {
     ObjectIdentity {
         cluster: ClusterId([1; 16]),
         shard: ShardId(2),

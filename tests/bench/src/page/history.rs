@@ -20,7 +20,11 @@ const START_MAX_S: f64 = 5.0;
 const FLAT_TIMES_MAX: f64 = 1.5;
 
 const HISTORY: [Row; 27] = [
-    ("cold_fill_mb_s", "produce, 124 KB batches, as fast as uploads free the log: MB/s", 0),
+    (
+        "cold_fill_mb_s",
+        "produce, 124 KB batches, held back so that 400 MB of the log stay free: MB/s",
+        0,
+    ),
     ("upload_cpu_s_per_gb", "broker CPU-s per GB produced and uploaded", 2),
     ("upload_bytes_per_byte", "bytes to the store per byte produced, merges included", 2),
     ("upload_objects_per_gb", "objects uploaded per GB", 1),
