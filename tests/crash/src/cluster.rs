@@ -163,7 +163,7 @@ impl Cluster {
                             next_look_ns = monotonic_ns() + TRIM_LOOK_NS;
                         }
                         is_pressed && watch.upload_is_under_way()
-                            || tallies.iter().any(|tally| tally.done)
+                            || tallies.iter().all(|tally| tally.done)
                     });
                     self.store_watch = Some(watch);
                     waited?;

@@ -116,7 +116,7 @@ pub enum WaitFor {
     Nothing,
     /// The log goes over into another segment (or a producer ends before that).
     SegmentRoll,
-    /// An object is being written while the log waits for a trim (or a producer ends before that).
+    /// An object is being written while the log waits for a trim (or both producers end before that).
     UploadAndTrim,
     /// Both producers are stopped, with records on their way, until long after the log has
     /// published what is durable; they go on when the daemon is gone.
