@@ -12,6 +12,9 @@
 //! in the next object of the partition as soon as its footer is here, which is asked for when the
 //! window reaches beyond the object at hand: a reader does not notice where objects end.
 //!
+//! Readers share one room: each has a window of its share, since GETs that take what happens to be free
+//! become as small as what the last read gave back.
+//!
 //! The caller keeps one [`ReadAhead`] for each (session, partition), gives it every read, and may
 //! drop what it asks for when its budget is short: nothing depends on it.
 
@@ -84,20 +87,23 @@ impl Part<'_> {
 
 impl ReadAhead {
     /// The reader was given offsets `read` of a partition in the object of `here`, which goes on in
-    /// `next` if that is known. What it will likely want next, and its past with that.
+    /// `next` if that is known, and may have `share_bytes` waiting. What it will likely want next, and
+    /// its past with that.
     #[must_use]
     pub fn after(
         self,
         read: Range<i64>,
         here: Part<'_>,
         next: Option<Part<'_>>,
+        share_bytes: u64,
     ) -> (ReadAhead, Ahead) {
         let goes_on = self.next_offset == read.start && read.end > read.start;
         if !goes_on {
             let past = ReadAhead { next_offset: read.end, window_bytes: 0, ahead_offset: read.end };
             return (past, Ahead::default());
         }
-        let window_bytes = (self.window_bytes * 2).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        let widest_bytes = share_bytes.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        let window_bytes = (self.window_bytes * 2).clamp(WINDOW_BYTES_MIN, widest_bytes);
         let ahead_offset = self.ahead_offset.max(read.end);
         let mut past = ReadAhead { next_offset: read.end, window_bytes, ahead_offset };
         let from = here.at(read.end);

@@ -68,8 +68,8 @@ struct Shared {
     turns: Turns,
     /// KiB for what is read ahead.
     ahead: Arc<Semaphore>,
-    /// At a time for one reader.
-    ahead_bytes_max: u64,
+    /// All of it.
+    ahead_bytes: u64,
 }
 
 /// What a fetch wants: see [`ObjectWant::From`].
@@ -94,6 +94,11 @@ struct Readers {
 impl Readers {
     fn take(&mut self, reader: Reader) -> Past {
         self.known.remove(&reader).unwrap_or_default()
+    }
+
+    /// Readers for whom something waits or is under way.
+    fn waited_for(&self) -> usize {
+        self.known.values().filter(|past| past.has_room()).count()
     }
 
     /// As [`Readers::give_up_one`], if that one has not come back for [`IDLE_AFTER`].
@@ -149,7 +154,7 @@ impl StoreReader {
             lane: None,
             turns: Turns::default(),
             ahead: Arc::new(Semaphore::new(kib(ahead_bytes))),
-            ahead_bytes_max: ahead_bytes / AHEAD_SHARE,
+            ahead_bytes,
         }))
     }
 }
@@ -240,7 +245,8 @@ impl Shared {
         let next_row = next_footer.as_ref().and_then(|footer| footer.partition(&partition));
         let over = next_footer.as_ref().zip(next_row.as_ref());
         let over = over.map(|(footer, row)| Part { footer, row });
-        let (read_ahead, ahead) = past.read_ahead.after(read, here, over);
+        let share_bytes = this.ahead_bytes / (this.lock().waited_for() as u64 + 1);
+        let (read_ahead, ahead) = past.read_ahead.after(read, here, over, share_bytes);
         past.read_ahead = read_ahead;
         past.since = Instant::now();
         let both = [(Some(here), ahead.blocks), (over, ahead.next_blocks)];
@@ -286,7 +292,8 @@ impl Shared {
 
     /// GETs blocks for a reader that will most likely want them, as many as there is room for.
     fn read_on(self: &Arc<Shared>, footer: &Footer, mut blocks: Range<u32>) -> Option<Under> {
-        while !blocks.is_empty() && bytes_of(footer, &blocks) > self.ahead_bytes_max {
+        let bytes_max = self.ahead_bytes / AHEAD_SHARE;
+        while !blocks.is_empty() && bytes_of(footer, &blocks) > bytes_max {
             blocks.end -= 1;
         }
         if blocks.is_empty() {

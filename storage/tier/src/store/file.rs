@@ -147,8 +147,9 @@ fn read(path: &FilePath, range: Range<u64>) -> Result<Bytes, (StoreErrorKind, St
     let need = range.end - range.start;
     let mut got = Vec::with_capacity(usize::try_from(need).unwrap_or(usize::MAX));
     file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
-    advise(&file, &range);
+    let advise = Advice::on(&file, &range);
     while (got.len() as u64) < need {
+        advise.behind(got.len() as u64);
         let more = PIECE_BYTES.min(need - got.len() as u64);
         if (&file).take(more).read_to_end(&mut got).map_err(failed)? == 0 {
             break;
@@ -162,15 +163,43 @@ fn read(path: &FilePath, range: Range<u64>) -> Result<Bytes, (StoreErrorKind, St
     Ok(got.into())
 }
 
-/// All of this range at once, and nothing behind it: what is read next is asked for by those who know.
-/// The kernel's own guess is as large as the device's `read_ahead_kb`, megabytes on some, and a log on
-/// the same device waits behind all of it. Advice only: a file system may have no ear for it.
-fn advise(file: &File, range: &Range<u64>) {
-    let as_offset = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    let (start, len) = (as_offset(range.start), as_offset(range.end - range.start));
-    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM);
-    let _ = posix_fadvise(file, start, len, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+/// What the kernel is told to read: a step of the range before it is copied, and nothing behind the
+/// range, since what is read next is asked for by those who know. The kernel's own guess is as large as
+/// the device's `read_ahead_kb`, megabytes on some, and a log on the same device waits behind all of it.
+/// Advice only: a file system may have no ear for it.
+struct Advice<'a> {
+    file: &'a File,
+    range: &'a Range<u64>,
 }
+
+impl Advice<'_> {
+    fn on<'a>(file: &'a File, range: &'a Range<u64>) -> Advice<'a> {
+        let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM);
+        let advice = Advice { file, range };
+        advice.fetch(0);
+        advice
+    }
+
+    /// `done` bytes were copied: at the beginning of a step the one behind it is fetched.
+    fn behind(&self, done: u64) {
+        if done.is_multiple_of(STEP_BYTES) {
+            self.fetch(done + STEP_BYTES);
+        }
+    }
+
+    fn fetch(&self, from: u64) {
+        let start = self.range.start + from;
+        let len = STEP_BYTES.min(self.range.end.saturating_sub(start));
+        if let (Ok(start), Ok(len @ 1..)) = (i64::try_from(start), i64::try_from(len)) {
+            let _ = posix_fadvise(self.file, start, len, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+        }
+    }
+}
+
+/// Two of these are on their way from the device for one read: enough to stream, and a write that comes
+/// between waits less than a millisecond.
+const STEP_BYTES: u64 = 512 << 10;
+const _: () = assert!(STEP_BYTES.is_multiple_of(PIECE_BYTES));
 
 /// Copied in one go: 30 µs, after which whoever waits for the core has it. A thread that copies
 /// megabytes keeps those of producers waiting for whole slices of milliseconds.

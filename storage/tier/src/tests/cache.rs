@@ -115,7 +115,7 @@ fn a_reader_that_goes_on_is_read_ahead_of_and_each_block_once() {
     let mut next_object_at = None;
     for offset in 0..64 {
         let (next, ahead) =
-            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None);
+            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None, u64::MAX);
         past = next;
         gets += u32::from(!ahead.blocks.is_empty());
         if ahead.next_object && next_object_at.is_none() {
@@ -149,7 +149,7 @@ fn a_reader_is_read_ahead_of_over_the_ends_of_objects_and_each_block_once() {
     for offset in 0..20 * BLOCKS {
         let at = (offset / BLOCKS) as usize;
         let here = part(at).unwrap();
-        let (next, ahead) = past.after(offset..offset + 1, here, part(at + 1));
+        let (next, ahead) = past.after(offset..offset + 1, here, part(at + 1), u64::MAX);
         past = next;
         for (blocks, object) in [(ahead.blocks, at), (ahead.next_blocks, at + 1)] {
             asked.extend(blocks.map(|number| i64::from(number) + object as i64 * BLOCKS));
@@ -167,12 +167,29 @@ fn a_reader_is_read_ahead_of_over_the_ends_of_objects_and_each_block_once() {
 fn what_there_was_no_room_for_is_asked_for_again() {
     let (_, footer, row) = large(16);
     let here = Part { footer: &footer, row: &row };
-    let (past, ahead) = ReadAhead::default().after(0..1, here, None);
+    let (past, ahead) = ReadAhead::default().after(0..1, here, None, u64::MAX);
     assert_eq!(ahead.blocks, 1..6, "a window of 1 MiB");
-    let (_, again) = past.only_until(3).after(1..2, here, None);
+    let (_, again) = past.only_until(3).after(1..2, here, None, u64::MAX);
     assert_eq!(again.blocks.start, 3, "from what was not fetched on");
-    let (_, far) = past.only_until(0).after(1..2, here, None);
+    let (_, far) = past.only_until(0).after(1..2, here, None, u64::MAX);
     assert_eq!(far.blocks.start, 2, "never behind what was read");
+}
+
+#[test]
+fn a_reader_with_a_small_share_has_a_window_of_it_and_whole_gets() {
+    let (_, footer, row) = large(64);
+    let here = Part { footer: &footer, row: &row };
+    let mut past = ReadAhead::default();
+    let mut gets = Vec::new();
+    for offset in 0..64 {
+        let (next, ahead) = past.after(offset..offset + 1, here, None, 2 << 20);
+        past = next;
+        gets.extend((!ahead.blocks.is_empty()).then_some(ahead.blocks.len()));
+    }
+    assert_eq!(past.window_bytes(), 2 << 20);
+    // But for the first and the last they are of more than half a window.
+    let whole = &gets[1..gets.len() - 1];
+    assert!(whole.len() > 8 && whole.iter().all(|blocks| *blocks >= 4), "{gets:?}");
 }
 
 #[test]
@@ -181,15 +198,15 @@ fn a_reader_that_jumps_is_not_read_ahead_of() {
     let mut past = ReadAhead::default();
     for offset in [9, 2, 13, 5] {
         let (next, ahead) =
-            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None);
+            past.after(offset..offset + 1, Part { footer: &footer, row: &row }, None, u64::MAX);
         assert_eq!(ahead, Ahead::default(), "at {offset}");
         assert_eq!(next.window_bytes(), 0);
         past = next;
     }
-    let (past, ahead) = past.after(6..7, Part { footer: &footer, row: &row }, None);
+    let (past, ahead) = past.after(6..7, Part { footer: &footer, row: &row }, None, u64::MAX);
     assert_eq!(past.window_bytes(), WINDOW_BYTES_MIN, "and is again once it goes on");
     assert_eq!(ahead.blocks.start, 7);
-    let (same, ahead) = past.after(7..7, Part { footer: &footer, row: &row }, None);
+    let (same, ahead) = past.after(7..7, Part { footer: &footer, row: &row }, None, u64::MAX);
     assert_eq!(ahead, Ahead::default(), "an empty answer is no progress");
     assert_eq!(same.window_bytes(), 0);
 }

@@ -89,8 +89,12 @@ fn a_consumer_reads_from_objects_what_the_log_had() {
                     .collect();
                 let batches = select(&blocks, next, 100_000);
                 let end = batches.last().unwrap().header.last_offset() + 1;
-                let (after, ahead) =
-                    past.after(next..end, Part { footer: &footer, row: &partition_row }, None);
+                let (after, ahead) = past.after(
+                    next..end,
+                    Part { footer: &footer, row: &partition_row },
+                    None,
+                    u64::MAX,
+                );
                 past = after;
                 // What is ahead goes into the cache in one GET, and is found there.
                 if !ahead.blocks.is_empty() {

@@ -81,6 +81,12 @@ impl Past {
         }
     }
 
+    /// Whether it takes room.
+    pub(super) fn has_room(&self) -> bool {
+        let held = self.room.as_ref().is_some_and(|room| room.num_permits() > 0);
+        held || !self.under_way.is_empty()
+    }
+
     pub(super) fn expects(&mut self, under: Option<Under>) {
         self.under_way.extend(under);
     }
