@@ -71,7 +71,7 @@ pub struct ScrubNumbers {
 }
 
 impl ScrubNumbers {
-    /// Of several shards: the pass of all of them is the oldest.
+    /// Of several shards: the last pass is that of the shard that ended one last.
     pub(super) fn add(&mut self, other: ScrubNumbers) {
         self.objects += other.objects;
         self.bytes += other.bytes;
