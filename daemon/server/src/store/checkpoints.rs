@@ -21,6 +21,8 @@ const KEPT: usize = 2;
 const LISTED_MAX: usize = 1000;
 /// A checkpoint in the store is read so much at a time.
 const PART_BYTES: u64 = 8 << 20;
+/// One that reads wrong so often is wrong.
+const TRIES_MAX: u32 = 3;
 
 /// The bytes of a checkpoint.
 pub(super) fn encode(state: &StateCheckpoint) -> (StoreKey, Vec<u8>) {
@@ -73,19 +75,33 @@ pub async fn newest_in_store(
 ) -> Result<Option<StateCheckpoint>, StoreError> {
     let directory = state_directory(cluster, shard);
     for listed in store.list(&directory, None, LISTED_MAX).await?.iter().rev() {
-        let mut bytes = Vec::new();
-        let mut at = 0;
-        while at < listed.len_bytes {
-            let end = listed.len_bytes.min(at + PART_BYTES);
-            bytes.extend_from_slice(&store.get(&listed.key, at..end).await?);
-            at = end;
-        }
-        match believed(&bytes, cluster, shard, replica) {
-            Ok(checkpoint) => return Ok(Some(checkpoint)),
-            Err(why) => tracing::warn!(key = %listed.key, why, "a checkpoint is passed over"),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let bytes = whole(store, &listed.key, listed.len_bytes).await?;
+            match believed(&bytes, cluster, shard, replica) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                // It may have been damaged on the way, and the log may be trimmed behind the one before.
+                Err(_) if tries < TRIES_MAX => {}
+                Err(why) => {
+                    tracing::warn!(key = %listed.key, why, "a checkpoint is passed over");
+                    break;
+                }
+            }
         }
     }
     Ok(None)
+}
+
+async fn whole(store: &dyn Store, key: &StoreKey, len_bytes: u64) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    while at < len_bytes {
+        let end = len_bytes.min(at + PART_BYTES);
+        bytes.extend_from_slice(&store.get(key, at..end).await?);
+        at = end;
+    }
+    Ok(bytes)
 }
 
 /// Puts a checkpoint and reads it back: the log is trimmed by it, and a store that answers yes may have

@@ -2,7 +2,7 @@
 
 use super::*;
 use holdfast_base::{Index, Term};
-use holdfast_tier::store::MemoryStore;
+use holdfast_tier::store::{Fault, MemoryStore, Operation};
 
 const CLUSTER: ClusterId = ClusterId([1; 16]);
 
@@ -49,6 +49,19 @@ async fn the_store_gives_its_newest_good_checkpoint_and_keeps_two() {
     assert!(store.stored(&state_key(7)).is_none(), "the third is deleted");
     store.put(&state_key(400), vec![b"torn"[..].into()]).await.expect("put");
     assert_eq!(newest().await, Ok(Some(state(30))), "a damaged one is passed over");
+}
+
+#[tokio::test]
+async fn a_state_that_was_damaged_on_the_way_is_not_passed_over_for_an_older_one() {
+    let store = MemoryStore::new();
+    for applied in [30, 400] {
+        let (key, bytes) = encode(&state(applied));
+        store.put(&key, vec![bytes.into()]).await.expect("put");
+    }
+    store.arm(Operation::Get, Fault::Flipped);
+    let newest = newest_in_store(&store, CLUSTER, ShardId(3), ReplicaId(4)).await;
+    assert_eq!(store.armed(), 0, "one read was damaged");
+    assert_eq!(newest, Ok(Some(state(400))));
 }
 
 fn state_key(applied: u64) -> StoreKey {
