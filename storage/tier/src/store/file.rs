@@ -252,3 +252,39 @@ async fn blocking<T: Send + 'static>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn a_share_that_is_gone_is_not_an_object_that_is_gone() {
+        let root = std::env::temp_dir().join(format!("holdfast-share-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let store = FileStore::open(&root).unwrap();
+        let key = StoreKey::new("a/b").unwrap();
+        let kind = async || store.get(&key, 0..1).await.map_err(|error| error.kind());
+        assert_eq!(kind().await, Err(StoreErrorKind::NotFound));
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(kind().await, Err(StoreErrorKind::NoSuchStore));
+    }
+
+    #[tokio::test]
+    async fn a_range_of_any_length_is_exactly_its_bytes() {
+        let root = std::env::temp_dir().join(format!("holdfast-range-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let bytes: Vec<u8> = (0..3 * STEP_BYTES + 77).map(|at| (at % 251) as u8).collect();
+        fs::write(root.join("a"), &bytes).unwrap();
+        let store = FileStore::open(&root).unwrap();
+        let key = StoreKey::new("a").unwrap();
+        let (piece, step, len) = (PIECE_BYTES, STEP_BYTES, bytes.len() as u64);
+        for start in [0, 1, piece - 1, piece, step - 1, step, 2 * step + 5] {
+            for end in [start + 1, start + piece, start + piece + 1, start + step, len] {
+                let got = store.get(&key, start..end).await.unwrap();
+                assert!(got == bytes[start as usize..end as usize], "{start}..{end}");
+            }
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+}
