@@ -37,7 +37,6 @@ pub use request::{
 };
 pub use state_work::{KeptChanges, KeptStates, LocalState, StateKept, StateWork};
 pub use store_work::{
-    CheckJob, Finding, MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry,
-    UploadJob,
+    Finding, MergeJob, StateCheckpoint, StoreWork, Stored, UploadBatch, UploadEntry, UploadJob,
 };
 pub use upload_queue::{OBJECT_BATCHES_MAX, OBJECT_ENTRIES_MAX, OBJECT_PARTITIONS_MAX};

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 
 use holdfast_base::{ClusterId, Index, PartitionKey, ReplicaId, ShardId, Term};
-use holdfast_log::{Manifest, ManifestRow, MergeSource, ObjectId, ObjectIdentity, ObjectKind};
+use holdfast_log::{ExpectedObject, Manifest, MergeSource, ObjectId, ObjectIdentity, ObjectKind};
 use holdfast_wal::Extent;
 
 /// One thing to do.
@@ -32,7 +32,7 @@ pub enum StoreWork {
     /// Write an object of parts of others and read it back.
     Merge(MergeJob),
     /// Read an object whole.
-    Check(CheckJob),
+    Check(ExpectedObject),
     /// Write an object of the log in another one's place, and read it back whole.
     Repair(UploadJob),
     /// Remove an object; that there is none is as good.
@@ -99,21 +99,6 @@ pub struct MergeJob {
     pub created_ms: i64,
     /// What is read.
     pub sources: Vec<MergeSource>,
-}
-
-/// An object to be read whole.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckJob {
-    /// Its name.
-    pub identity: ObjectIdentity,
-    /// Its length.
-    pub object_bytes: u64,
-    /// Its footer and trailer.
-    pub tail_bytes: u32,
-    /// Of all its bytes.
-    pub sha256: [u8; 32],
-    /// Its rows that can be read.
-    pub rows: Vec<ManifestRow>,
 }
 
 /// An object that is wrong now.

@@ -10,6 +10,7 @@
 //!
 //! Invariant: every [`Code`] has a page (a test in this file walks them).
 
+use holdfast_base::PartitionKey;
 use std::fmt;
 
 macro_rules! codes {
@@ -121,6 +122,12 @@ impl fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+/// How records are named to people, wherever damage is.
+#[must_use]
+pub fn records_between(partition: &PartitionKey, first: i64, last: i64) -> String {
+    format!("{partition}, offsets {first} to {last}")
+}
 
 #[cfg(test)]
 mod tests {

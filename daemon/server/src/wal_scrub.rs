@@ -11,7 +11,7 @@
 
 use crate::cold_reader::OldestSlot;
 use crate::node::Node;
-use crate::report::Code;
+use crate::report::{Code, records_between};
 use holdfast_base::Clock;
 use holdfast_io::SegmentReader;
 use holdfast_wal::{SealedSegment, SegmentFinding, SegmentScrub, WalConfig};
@@ -181,7 +181,7 @@ fn step(
 
 fn tell(sealed: &SealedSegment, finding: &SegmentFinding) {
     let range = |(partition, first, last): &(holdfast_base::PartitionKey, i64, i64)| {
-        format!("{partition}, offsets {first} to {last}")
+        records_between(partition, *first, *last)
     };
     let records: Vec<String> = finding.records.iter().map(range).collect();
     tracing::error!(

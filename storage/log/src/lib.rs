@@ -59,9 +59,9 @@ pub use merge_plan::{
     ROW_FULL_BYTES, plan_merge,
 };
 pub use object::{
-    CommandError, Intent, MANIFEST_ROW_BYTES, Manifest, ManifestRow, NUMBER_MAX, OBJECT_HEAD_BYTES,
-    OBJECT_PARTITIONS_MAX, OBJECT_TRAILER_BYTES, OPEN_INTENTS_MAX, ObjectId, ObjectIdentity,
-    ObjectStep, Step, layout as object_layout,
+    CommandError, ExpectedObject, Intent, MANIFEST_ROW_BYTES, Manifest, ManifestRow, NUMBER_MAX,
+    OBJECT_HEAD_BYTES, OBJECT_PARTITIONS_MAX, OBJECT_TRAILER_BYTES, OPEN_INTENTS_MAX, ObjectId,
+    ObjectIdentity, ObjectStep, Step, layout as object_layout,
 };
 pub use partition::Partition;
 pub use planted::PlantedBugs;

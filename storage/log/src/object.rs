@@ -114,6 +114,21 @@ pub struct Manifest {
     pub rows: Vec<ManifestRow>,
 }
 
+/// What the log says of an object, for who reads it whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpectedObject {
+    /// Its name.
+    pub identity: ObjectIdentity,
+    /// Its length.
+    pub object_bytes: u64,
+    /// Its footer and trailer.
+    pub tail_bytes: u32,
+    /// Of all its bytes.
+    pub sha256: [u8; 32],
+    /// Those of its rows that can be read.
+    pub rows: Vec<ManifestRow>,
+}
+
 /// A later step in the life of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ObjectStep {

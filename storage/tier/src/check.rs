@@ -13,7 +13,7 @@
 //! read and the SHA-256 of its manifest holds. What the store could not be asked for is no verdict.
 
 use bytes::Bytes;
-use holdfast_log::{ManifestRow, ObjectIdentity};
+use holdfast_log::{ExpectedObject, ManifestRow};
 use sha2::{Digest, Sha256};
 
 use crate::error::ObjectError;
@@ -25,21 +25,6 @@ use crate::store::{Store, StoreError, StoreErrorKind};
 
 /// One GET, unless one block is larger.
 const RUN_BYTES: u64 = 1 << 20;
-
-/// What a manifest says of an object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Expected {
-    /// Its name.
-    pub identity: ObjectIdentity,
-    /// Its length.
-    pub object_bytes: u64,
-    /// Its footer and trailer.
-    pub tail_bytes: u32,
-    /// Of all its bytes.
-    pub sha256: [u8; 32],
-    /// Those of its rows that can be read.
-    pub rows: Vec<ManifestRow>,
-}
 
 /// What an object is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +41,7 @@ pub enum Checked {
 /// When the store cannot be asked: nothing is known then.
 pub async fn check_object(
     store: &dyn Store,
-    expected: &Expected,
+    expected: &ExpectedObject,
     pace: impl AsyncFnMut(u64),
 ) -> Result<Checked, StoreError> {
     match read_all(store, expected, pace).await {
@@ -90,7 +75,7 @@ impl From<StoreError> for Bad {
 
 async fn read_all(
     store: &dyn Store,
-    expected: &Expected,
+    expected: &ExpectedObject,
     mut pace: impl AsyncFnMut(u64),
 ) -> Result<(), Bad> {
     let lies = |what| Bad::Object(ObjectError::Lies { part: "object", what });

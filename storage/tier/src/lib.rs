@@ -44,7 +44,7 @@ mod verify;
 mod write;
 
 pub use cache::BlockCache;
-pub use check::{Checked, Expected, check_object};
+pub use check::{Checked, check_object};
 pub use checkpoint::{Checkpoint, CheckpointError, state_directory};
 pub use error::{BuildError, ObjectError};
 pub use footer::{Footer, Tail, tail_range};
@@ -52,8 +52,8 @@ pub use format::ObjectHead;
 pub use format::rows::{BlockRow, PartitionRow};
 pub use format::trailer::Trailer;
 pub use holdfast_log::{
-    CommandError, Intent, Manifest, ManifestRow, MergePart, MergeSource, ObjectId, ObjectIdentity,
-    ObjectKind, ObjectStep, Step,
+    CommandError, ExpectedObject, Intent, Manifest, ManifestRow, MergePart, MergeSource, ObjectId,
+    ObjectIdentity, ObjectKind, ObjectStep, Step,
 };
 pub use key::{KeyError, StoreKey, cluster_directory, shard_directory};
 pub use merge::{MergeError, merge};

@@ -120,6 +120,21 @@ pub struct FetchLimits {
     pub partition_bytes: i32,
 }
 
+/// Reads an answer to CreateTopics or CreatePartitions, which have one form.
+fn all_topics_done(body: &[u8], what: &'static str) -> Result<()> {
+    let mut answer = Reader::new(body, false);
+    answer.i32("throttle")?;
+    for _ in 0..answer.count("topics")? {
+        answer.string("topic")?;
+        let code = answer.i16("error code")?;
+        let message = answer.string("message")?;
+        if code != 0 {
+            return Err(Failed::Wrong(format!("{what}: code {code}: {message}")));
+        }
+    }
+    Ok(())
+}
+
 /// The frame of a Produce request up to the batch, which is sent behind it (`batch_len` bytes) and
 /// followed by [`PRODUCE_TAIL`].
 pub fn produce_head(topic: &str, partition: i32, acks: i16, batch_len: usize) -> Vec<u8> {
@@ -324,18 +339,7 @@ impl Client {
             request.string(name).string(value);
         }
         request.i32(30_000).i8(0);
-        let body = self.call(request)?;
-        let mut answer = Reader::new(body, false);
-        answer.i32("throttle")?;
-        for _ in 0..answer.count("topics")? {
-            answer.string("topic")?;
-            let code = answer.i16("error code")?;
-            let message = answer.string("message")?;
-            if code != 0 {
-                return Err(Failed::Wrong(format!("CreateTopics: code {code}: {message}")));
-            }
-        }
-        Ok(())
+        all_topics_done(self.call(request)?, "CreateTopics")
     }
 
     /// Deletes a topic.
@@ -425,18 +429,7 @@ impl Client {
         // No assignment of ours.
         request.count(1).string(topic).i32(partitions).i32(-1);
         request.i32(30_000).i8(0);
-        let body = self.call(request)?;
-        let mut answer = Reader::new(body, false);
-        answer.i32("throttle")?;
-        for _ in 0..answer.count("topics")? {
-            answer.string("topic")?;
-            let code = answer.i16("error code")?;
-            let message = answer.string("message")?;
-            if code != 0 {
-                return Err(Failed::Wrong(format!("CreatePartitions: code {code}: {message}")));
-            }
-        }
-        Ok(())
+        all_topics_done(self.call(request)?, "CreatePartitions")
     }
 
     /// Makes a topic and waits until every partition is served: a broker may name itself leader in

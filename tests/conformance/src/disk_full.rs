@@ -17,6 +17,7 @@ use holdfast_bench::clock::{Stopwatch, nap, unix_ms};
 use holdfast_bench::drain;
 use holdfast_bench::load::value_of;
 
+use crate::cgroup::is_root;
 use crate::device::Device;
 use crate::node::{Options, Place};
 use crate::{Outcome, Result};
@@ -39,11 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     println!("the log is full");
     log_full(options)?;
     println!("the device is full");
-    let root = fs::metadata("/proc/self").is_ok_and(|own| {
-        use std::os::unix::fs::MetadataExt;
-        own.uid() == 0
-    });
-    if !root {
+    if !is_root() {
         let why = "a full device needs root to mount one; a full log was checked";
         return Ok(Outcome::Skipped(why.into()));
     }

@@ -9,6 +9,7 @@
 //! Exit status: 0 passed, 77 cannot run here (the reason is the last line), 1 failed.
 
 mod admin_page;
+mod cgroup;
 mod clients;
 mod cold_history;
 mod device;

@@ -41,9 +41,9 @@ const RECOVERED: f64 = 5.0;
 const RECOVERED_MS: f64 = 50.0;
 
 pub(crate) fn run(options: &Options) -> Result<Outcome> {
-    let kind = match throttle::kind() {
+    let kind = match throttle::IO.kind() {
         Ok(kind) => kind,
-        Err(why) => return Ok(Outcome::Skipped(why)),
+        Err(why) => return Ok(Outcome::Skipped(format!("no device was made slow: {why}"))),
     };
     let work = options.work.canonicalize().map_err(text)?;
     let device = Device::mount(&work, DEVICE_BYTES)?;

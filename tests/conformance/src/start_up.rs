@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +22,7 @@ use holdfast_bench::broker::{self, Kind};
 use holdfast_bench::clock::{Stopwatch, nap};
 use holdfast_bench::process::files_under;
 
+use crate::cgroup::is_root;
 use crate::node::Options;
 use crate::{Outcome, Result};
 
@@ -61,7 +62,7 @@ fn all(binary: &Path, open: &Path) -> Result<Outcome> {
     judge("another node uses the data directory", check.locked());
     judge("the write-ahead log is overwritten", check.overwritten());
     judge("the data directory's identity is overwritten", check.identity_spoilt());
-    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let root = is_root();
     if root {
         judge("the data directory may not be written", check.denied());
         judge("the write-ahead log may not be read", check.unreadable());

@@ -17,7 +17,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -27,6 +27,7 @@ use holdfast_bench::client::Client;
 use holdfast_bench::clock::{Stopwatch, nap};
 
 use crate::admin_page::{metric, status};
+use crate::cgroup::is_root;
 use crate::history::{PARTITIONS, Sent, TOPIC, read_all};
 use crate::node::{Options, Place};
 use crate::{Outcome, Result};
@@ -47,8 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<Outcome> {
     site.damaged()?;
     site.missing()?;
     site.in_the_way()?;
-    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if !root {
+    if !is_root() {
         let why = "a full device needs root to mount one; damaged, missing and a file were checked";
         return Ok(Outcome::Skipped(why.into()));
     }

@@ -23,12 +23,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_base::{ClusterId, Index, Now, PartitionKey, Rng, ShardId, Term};
 use holdfast_log::{
-    CommandOutcome, Intent, Manifest, ManifestRow, NotRepairable, ObjectId, ObjectRow, ObjectState,
-    RepairGather, RepairPlan, Shard, plan_repair,
+    CommandOutcome, ExpectedObject, Intent, Manifest, ManifestRow, NotRepairable, ObjectId,
+    ObjectRow, ObjectState, RepairGather, RepairPlan, Shard, plan_repair,
 };
 
 use super::history::{ObjectCommand, Phase, identity, new_object};
-use crate::store_work::{CheckJob, Finding};
+use crate::store_work::Finding;
 use crate::upload_queue::WaitingEntry;
 
 /// An object that was just looked through is not suspected again before this.
@@ -294,7 +294,7 @@ impl Repairs {
         (cluster, shard): (ClusterId, ShardId),
         every_ns: u64,
         now: Now,
-    ) -> Option<CheckJob> {
+    ) -> Option<ExpectedObject> {
         if self.checking.is_some() {
             return None;
         }
@@ -305,7 +305,7 @@ impl Repairs {
         let row = state.object_at(number)?;
         self.checking = Some((number, row.object));
         self.checked_ns.insert(number, now.boottime_ns);
-        Some(check_job(state, (cluster, shard), row))
+        Some(expected(state, (cluster, shard), row))
     }
 
     fn next_of_pass(&mut self, state: &Shard, every_ns: u64, now: Now) -> Option<u64> {
@@ -424,8 +424,12 @@ fn rows_of(state: &Shard, number: u64) -> impl Iterator<Item = ManifestRow> + '_
     })
 }
 
-fn check_job(state: &Shard, (cluster, shard): (ClusterId, ShardId), row: &ObjectRow) -> CheckJob {
-    CheckJob {
+fn expected(
+    state: &Shard,
+    (cluster, shard): (ClusterId, ShardId),
+    row: &ObjectRow,
+) -> ExpectedObject {
+    ExpectedObject {
         identity: identity(cluster, shard, row),
         object_bytes: row.object_bytes,
         tail_bytes: row.tail_bytes,

@@ -48,10 +48,7 @@ fn identity(page: &mut Exposition, node: &Node, lane: Option<&LaneSnapshot>) {
 
 fn requests(page: &mut Exposition, node: &Node) {
     let apis = || node.metrics.apis();
-    let count = |api: &super::ApiMetrics| {
-        let (counts, _) = api.latency.cumulative();
-        counts[counts.len() - 1] as f64
-    };
+    let count = |api: &super::ApiMetrics| api.latency.count() as f64;
     page.many(&REQUESTS, apis().map(|(name, api)| ([name], count(api))));
     // An API nobody has called has no shape yet: 18 lines each would be noise.
     let called = apis().filter(|(_, api)| count(api) > 0.0);

@@ -22,6 +22,7 @@ mod threads;
 mod turns;
 
 use super::counters::StoreCounters;
+use crate::report::records_between;
 use bytes::Bytes;
 use holdfast_base::{Clock, PartitionKey};
 use holdfast_batch::Limits;
@@ -157,9 +158,7 @@ impl StoreReader {
             ahead_bytes,
         }))
     }
-}
 
-impl StoreReader {
     /// Objects that cannot be read are told to `lane`, which has them looked through.
     ///
     /// # Panics
@@ -170,9 +169,7 @@ impl StoreReader {
         shared.lane = Some(lane);
         self
     }
-}
 
-impl StoreReader {
     /// GETs are made when `turns` says so.
     ///
     /// # Panics
@@ -441,11 +438,12 @@ impl Shared {
             let mut is_gone = false;
             let turn = self.turns.take().await;
             let got = self.store.get(key, range.clone()).await;
+            let got = got.map(|bytes| (bytes.len() as u64, open(&bytes)));
+            drop(turn);
             let (why, again) = match got {
-                Ok(bytes) => match open(&bytes) {
+                Ok((bytes, opened)) => match opened {
                     Ok(opened) => {
-                        drop(turn);
-                        self.counters.read_bytes.add(bytes.len() as u64);
+                        self.counters.read_bytes.add(bytes);
                         self.counters.succeeded(self.clock.now());
                         return Ok(opened);
                     }
@@ -461,7 +459,6 @@ impl Shared {
                     (error.to_string(), error.action() == Action::Retry)
                 }
             };
-            drop(turn);
             self.counters.read_failures.add(1);
             if !again || tries == TRIES_MAX {
                 self.counters.failed(why.clone());
@@ -502,7 +499,7 @@ fn nothing_there(read: &ObjectRead, offset: i64) -> ColdError {
 /// Which records lie in these blocks, for people.
 fn records_of(footer: &Footer, blocks: &Range<u32>) -> String {
     let (first, last) = (footer.block(blocks.start), footer.block(blocks.end - 1));
-    format!("{}, offsets {} to {}", first.partition, first.base_offset, last.last_offset)
+    records_between(&first.partition, first.base_offset, last.last_offset)
 }
 
 fn bytes_of(footer: &Footer, blocks: &Range<u32>) -> u64 {

@@ -14,14 +14,14 @@ use super::backoff::Backoff;
 use super::checkpoints;
 use super::counters::StoreCounters;
 use super::log_source::{Log, LogSource};
-use crate::report::Code;
+use crate::report::{Code, records_between};
 use holdfast_base::{Clock, SplitMix64};
 use holdfast_broker::LaneClient;
-use holdfast_lane::{CheckJob, MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_lane::{MergeJob, Request, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_tier::store::{Action, Store};
 use holdfast_tier::{
-    Checked, Expected, ManifestRow, ObjectHead, ObjectIdentity, ReadBack, StoreKey, check_object,
-    merge, upload,
+    Checked, ExpectedObject, Manifest, ManifestRow, ObjectHead, ObjectIdentity, ReadBack, StoreKey,
+    check_object, merge, upload,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,28 +150,47 @@ impl Worker {
 
     async fn upload(&self, job: &UploadJob) -> Result<Stored, Failed> {
         let (shard, object) = (job.identity.shard, job.identity.object);
-        let given_up = |why: String| {
-            self.counters.uploads_given_up.add(1);
-            Stored::NotUploaded { shard, object, why }
-        };
-        let (plan, mut source) = match LogSource::plan(job, &self.log) {
-            Ok(planned) => planned,
-            Err(error) => return Ok(given_up(error.to_string())),
-        };
-        match upload(&*self.store, plan, &mut source, ReadBack::Tail).await {
+        match self.write(job, ReadBack::Tail).await? {
             Ok(manifest) => {
                 self.counters.uploads.add(1);
                 self.counters.uploaded_bytes.add(manifest.object_bytes);
-                tracing::debug!(
-                    shard = shard.0,
-                    %object,
-                    bytes = manifest.object_bytes,
-                    "an object is in the store"
-                );
+                let bytes = manifest.object_bytes;
+                tracing::debug!(shard = shard.0, %object, bytes, "an object is in the store");
                 Ok(Stored::Uploaded { shard, manifest })
             }
-            // The log's bytes are wrong or gone: the same again would change nothing.
-            Err(error) if error.action() == Action::Refuse => Ok(given_up(error.to_string())),
+            Err(why) => {
+                self.counters.uploads_given_up.add(1);
+                Ok(Stored::NotUploaded { shard, object, why })
+            }
+        }
+    }
+
+    /// As an upload, but all of it is read back: its twin was wrong.
+    async fn repair(&self, job: &UploadJob) -> Result<Stored, Failed> {
+        let (shard, object) = (job.identity.shard, job.identity.object);
+        match self.write(job, ReadBack::Whole).await? {
+            Ok(manifest) => {
+                self.counters.repairs.add(1);
+                Ok(Stored::Repaired { shard, manifest })
+            }
+            Err(why) => Ok(Stored::NotRepaired { shard, object, why }),
+        }
+    }
+
+    /// Writes an object of the log; or why it is given up, since the log's bytes are wrong or gone and
+    /// the same again would change nothing.
+    async fn write(
+        &self,
+        job: &UploadJob,
+        read_back: ReadBack,
+    ) -> Result<Result<Manifest, String>, Failed> {
+        let (plan, mut source) = match LogSource::plan(job, &self.log) {
+            Ok(planned) => planned,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        match upload(&*self.store, plan, &mut source, read_back).await {
+            Ok(manifest) => Ok(Ok(manifest)),
+            Err(error) if error.action() == Action::Refuse => Ok(Err(error.to_string())),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -203,37 +222,12 @@ impl Worker {
         }
     }
 
-    /// As an upload, but all of it is read back: its twin was wrong.
-    async fn repair(&self, job: &UploadJob) -> Result<Stored, Failed> {
-        let (shard, object) = (job.identity.shard, job.identity.object);
-        let given_up = |why: String| Stored::NotRepaired { shard, object, why };
-        let (plan, mut source) = match LogSource::plan(job, &self.log) {
-            Ok(planned) => planned,
-            Err(error) => return Ok(given_up(error.to_string())),
-        };
-        match upload(&*self.store, plan, &mut source, ReadBack::Whole).await {
-            Ok(manifest) => {
-                self.counters.repairs.add(1);
-                Ok(Stored::Repaired { shard, manifest })
-            }
-            Err(error) if error.action() == Action::Refuse => Ok(given_up(error.to_string())),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
     /// Reads an object whole, and once more if it reads wrong.
-    async fn check(&self, job: &CheckJob) -> Result<Stored, Failed> {
-        let expected = Expected {
-            identity: job.identity,
-            object_bytes: job.object_bytes,
-            tail_bytes: job.tail_bytes,
-            sha256: job.sha256,
-            rows: job.rows.clone(),
-        };
+    async fn check(&self, job: &ExpectedObject) -> Result<Stored, Failed> {
         let pace = async |bytes: u64| {
             sleep(Duration::from_micros(bytes * 1_000_000 / CHECK_BYTES_PER_S)).await;
         };
-        let read = async || check_object(&*self.store, &expected, pace).await;
+        let read = async || check_object(&*self.store, job, pace).await;
         let mut found = read().await.map_err(|error| error.to_string())?;
         if found != Checked::Whole {
             sleep(CHECK_AGAIN_AFTER).await;
@@ -319,10 +313,8 @@ impl Worker {
 }
 
 /// Which records an object holds, for people.
-pub(crate) fn records_of(job: &CheckJob) -> String {
-    let row = |row: &ManifestRow| {
-        format!("{}, offsets {} to {}", row.partition, row.base_offset, row.last_offset)
-    };
+fn records_of(job: &ExpectedObject) -> String {
+    let row = |row: &ManifestRow| records_between(&row.partition, row.base_offset, row.last_offset);
     job.rows.iter().map(row).collect::<Vec<_>>().join("; ")
 }
 

@@ -5,16 +5,16 @@ use std::cell::Cell;
 use bytes::Bytes;
 
 use super::support::{build, identity, log, now};
-use crate::check::{Checked, Expected, check_object};
+use crate::check::{Checked, check_object};
 use crate::store::{Fault, MemoryStore, Operation, Store};
-use crate::{ManifestRow, StoreKey};
+use crate::{ExpectedObject, ManifestRow, StoreKey};
 
-fn stored(seed: u64) -> (MemoryStore, Expected, Bytes) {
+fn stored(seed: u64) -> (MemoryStore, ExpectedObject, Bytes) {
     let (bytes, finished) = build(&log(seed));
     let store = MemoryStore::new();
     put(&store, bytes.clone());
     let manifest = finished.manifest;
-    let expected = Expected {
+    let expected = ExpectedObject {
         identity: identity(),
         object_bytes: manifest.object_bytes,
         tail_bytes: manifest.tail_bytes,
@@ -28,7 +28,7 @@ fn put(store: &MemoryStore, bytes: Bytes) {
     now(store.put(&StoreKey::of(&identity()), vec![bytes])).unwrap();
 }
 
-fn check(store: &MemoryStore, expected: &Expected) -> Checked {
+fn check(store: &MemoryStore, expected: &ExpectedObject) -> Checked {
     now(check_object(store, expected, async |_| ())).unwrap()
 }
 
@@ -58,7 +58,7 @@ fn a_flipped_bit_anywhere_is_found() {
 #[test]
 fn an_object_that_is_gone_cut_or_has_other_rows_is_wrong() {
     let (store, expected, bytes) = stored(5);
-    let others = Expected {
+    let others = ExpectedObject {
         rows: vec![ManifestRow { last_offset: 1 << 40, ..expected.rows[0] }],
         ..expected.clone()
     };

@@ -12,10 +12,11 @@ use std::{fs, thread};
 use holdfast_bench::clock::nap;
 use holdfast_bench::drain;
 
-use super::cgroup::{Group, Kind};
+use super::cgroup::Group;
 use super::crowd::{self, Readers};
 use super::{PARTITIONS, all_served, make_topic, mib, produce, unharmed};
 use crate::Result;
+use crate::cgroup::Kind;
 use crate::hostile::honest::Honest;
 use crate::node::{Options, Place};
 

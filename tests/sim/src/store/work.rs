@@ -13,11 +13,11 @@
 
 use bytes::Bytes;
 use holdfast_base::{Rng, ShardId};
-use holdfast_lane::{CheckJob, MergeJob, ObjectId, StateCheckpoint, StoreWork, Stored, UploadJob};
+use holdfast_lane::{MergeJob, ObjectId, StateCheckpoint, StoreWork, Stored, UploadJob};
 use holdfast_log::{ObjectIdentity, ObjectState};
 use holdfast_tier::store::{Action, Fault, MemoryStore, Store};
 use holdfast_tier::{
-    Checked, Expected, ObjectHead, ReadBack, StoreKey, check_object, merge, upload,
+    Checked, ExpectedObject, ObjectHead, ReadBack, StoreKey, check_object, merge, upload,
 };
 
 use super::source::{LogSource, plan_of};
@@ -231,18 +231,11 @@ impl World {
         }
     }
 
-    fn check(&mut self, job: &CheckJob) -> Option<Result<Stored, String>> {
+    fn check(&mut self, job: &ExpectedObject) -> Option<Result<Stored, String>> {
         let (shard, object, bytes) = (job.identity.shard, job.identity.object, job.object_bytes);
-        let expected = Expected {
-            identity: job.identity,
-            object_bytes: bytes,
-            tail_bytes: job.tail_bytes,
-            sha256: job.sha256,
-            rows: job.rows.clone(),
-        };
         let bucket = self.bucket.as_mut()?;
         let memory = bucket.memory.clone();
-        let read = check_object(&memory, &expected, async |_| ());
+        let read = check_object(&memory, job, async |_| ());
         match bucket.attempt(DELETE_FAULTS, read)? {
             Ok(Checked::Whole) => Some(Ok(Stored::Checked { shard, object, bytes, wrong: None })),
             Ok(Checked::Wrong(why)) => {
